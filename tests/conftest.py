@@ -1,0 +1,32 @@
+"""What every test shares: AWS settings that lead to no real account, and the profiles of hypothesis."""
+
+import os
+
+from hypothesis import settings
+
+REGION = "us-east-1"
+
+# Set on import, before any client is made. The settings of whoever runs the tests (a profile, a role, an endpoint)
+# are taken away, so that a test which forgets its emulator fails instead of reaching an account.
+for _name in [name for name in os.environ if name.startswith("AWS_")]:
+    del os.environ[_name]
+os.environ.update(
+    AWS_ACCESS_KEY_ID="testing",
+    AWS_SECRET_ACCESS_KEY="testing",
+    AWS_SESSION_TOKEN="testing",
+    AWS_DEFAULT_REGION=REGION,
+    AWS_REGION=REGION,
+    AWS_CONFIG_FILE=os.devnull,
+    AWS_SHARED_CREDENTIALS_FILE=os.devnull,
+    AWS_EC2_METADATA_DISABLED="true",
+    POWERTOOLS_DEV="false",
+    POWERTOOLS_SERVICE_NAME="muster",
+    POWERTOOLS_METRICS_NAMESPACE="Muster",
+    POWERTOOLS_TRACE_DISABLED="true",
+    SAM_CLI_TELEMETRY="0",
+)
+
+# Deadlines would make a test of time of every property. In CI the examples are the same in every run.
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "dev")
