@@ -6,8 +6,8 @@ from hypothesis import settings
 
 REGION = "us-east-1"
 
-# Set on import, before any client is made. The settings of whoever runs the tests (a profile, a role, an endpoint)
-# are taken away, so that a test which forgets its emulator fails instead of reaching an account.
+# Set on import, before any client is made. The settings of whoever runs the tests (a profile, a role, an
+# endpoint) are taken away, so that a test which forgets its emulator fails instead of reaching an account.
 for _name in [name for name in os.environ if name.startswith("AWS_")]:
     del os.environ[_name]
 os.environ.update(
