@@ -1,0 +1,35 @@
+"""The Cluster resource: its models, its rules, and its ways in and out."""
+
+from reconciler.cluster.canonical import canonical_spec, spec_hash
+from reconciler.cluster.compute import Bounds, HeadNode, Image, Queue, RootVolume
+from reconciler.cluster.errors import FieldError, Invalid
+from reconciler.cluster.instances import Architecture, architecture
+from reconciler.cluster.model import API_VERSION, KIND, Cluster, Metadata, Network, Spec
+from reconciler.cluster.parse import parse
+from reconciler.cluster.storage import Ebs, Efs, FsxLustre, Raid, SharedStorage
+
+__all__ = [
+    "API_VERSION",
+    "KIND",
+    "Architecture",
+    "Bounds",
+    "Cluster",
+    "Ebs",
+    "Efs",
+    "FieldError",
+    "FsxLustre",
+    "HeadNode",
+    "Image",
+    "Invalid",
+    "Metadata",
+    "Network",
+    "Queue",
+    "Raid",
+    "RootVolume",
+    "SharedStorage",
+    "Spec",
+    "architecture",
+    "canonical_spec",
+    "parse",
+    "spec_hash",
+]
