@@ -9,6 +9,8 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := .venv/.installed
 COMPILE := uv pip compile --quiet --universal --python-version 3.11 --no-strip-extras --no-header --annotation-style line
 
+# sam looks for the interpreter of the functions on the path.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
 
