@@ -3,7 +3,7 @@
 Nothing is decided here: a wake-up says "look at this cluster", never what to do. So one too many is harmless,
 and what names no cluster is dropped; the sweep finds what an event should have told.
 
-The models stay out, the pattern of a name too: loading them would cost every cold start, on the way of an edit.
+The models stay out, the pattern of a name too: loading them would cost every cold start on an edit's way.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class Instance:
 class Ignored:
     """A message that wakes nobody.
 
-    `unreadable`: not a message that we know, in whatever way. `foreign`: well formed, but it names no cluster.
+    `unreadable`: not a message that we know, in whatever way. `foreign`: well formed, but names no cluster.
     """
 
     reason: Literal["unreadable", "foreign"]
@@ -86,7 +86,7 @@ def wake_of_record(record: Mapping[str, Any]) -> Wake:
 
 
 def origin_of(body: str) -> Origin:
-    """What a message of the inbox is about: an event of EventBridge, or a timer of the reconciler. Never raises."""
+    """What a message of the inbox is about: an EventBridge event, or a timer of the reconciler. Never raises."""
     try:
         message = json.loads(body)
         if "timer" in message:
@@ -99,7 +99,7 @@ def origin_of(body: str) -> Origin:
 def find_clusters(ec2: "EC2Client", owner: str, instances: Collection[str]) -> dict[str, str]:
     """The cluster of each instance that the control plane `owner` made, by instance id.
 
-    Instances that are gone, or are others', are left out. A filter takes ids that no longer exist, where a list
+    Instances that are gone, or others', are left out. A filter takes ids that no longer exist, where a list
     of ids would fail for all; it takes 200 values.
     """
     pages = ec2.get_paginator("describe_instances").paginate(
