@@ -1,0 +1,124 @@
+"""From a cluster to the CloudFormation template of its stack: pure, and the same bytes for the same input."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from reconciler.cluster import Cluster
+from reconciler.facts import HASH_TAG, VERSION_TAG
+from reconciler.pins import Pins
+from reconciler.render import head_node, iam, network, notifications, queues, storage
+from reconciler.render.context import (
+    Context,
+    Json,
+    MissingPinError,
+    Resources,
+    attribute,
+    image_key,
+    logical_id,
+    ref,
+)
+from reconciler.render.site import Site
+from reconciler.version import VERSION
+
+__all__ = [
+    "MissingPinError",
+    "Pins",
+    "Rendered",
+    "Site",
+    "logical_id",
+    "render",
+    "required_images",
+    "required_zones",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A cluster's stack.
+
+    `body` is the template, `hash` its SHA-256 in hexadecimal, `tags` what the stack is to be tagged with.
+    `names` gives the logical ids of what must not be replaced or removed unasked the name by which
+    `spec.consent` calls it; `retained` says of those that outlive the stack how: Retain, or Snapshot.
+    """
+
+    body: str
+    hash: str
+    tags: dict[str, str]
+    names: dict[str, str]
+    retained: dict[str, str]
+
+
+def required_images(cluster: Cluster) -> set[str]:
+    """The images (`<os>/<architecture>`) that have to be pinned to render a cluster."""
+    spec = cluster.spec
+    nodes = [(spec.head_node.instance_type, spec.head_node.ami)]
+    nodes += [(queue.instance_types[0], queue.ami) for queue in spec.queues]
+    return {image_key(spec.image.os, kind) for kind, ami in nodes if not (ami or spec.image.ami)}
+
+
+def required_zones(cluster: Cluster) -> set[str]:
+    """The subnets whose Availability Zone has to be pinned to render a cluster: all that its nodes are in."""
+    spec = cluster.spec
+    head = spec.head_node.subnet_id or spec.network.subnet_ids[0]
+    return {head}.union(*(queue.subnet_ids or spec.network.subnet_ids for queue in spec.queues))
+
+
+def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
+    """The stack of a cluster. Raises MissingPinError when `pins` lacks what `required_images` or `required_zones`
+    name.
+    """
+    context = Context(cluster, site, pins)
+    template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": f"Muster cluster {context.name}",
+        "Resources": _resources(context),
+        "Outputs": _outputs(context),
+    }
+    body = json.dumps(template, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(body.encode()).hexdigest()
+    return Rendered(
+        body=body,
+        hash=digest,
+        tags={**context.tags, HASH_TAG: digest, VERSION_TAG: VERSION},
+        names={
+            head_node.HEAD_NODE: "headNode",
+            **{queues.group(queue): f"queues/{queue.name}" for queue in context.spec.queues},
+            **storage.names(context),
+        },
+        retained=storage.retained(context),
+    )
+
+
+def _resources(context: Context) -> Resources:
+    return {
+        **network.resources(context),
+        **notifications.resources(context),
+        **iam.resources(context, storage.head_volumes(context)),
+        **head_node.resources(context),
+        **queues.resources(context),
+        **storage.resources(context),
+    }
+
+
+def _outputs(context: Context) -> dict[str, Json]:
+    own = not context.spec.network.security_group_ids
+    groups: list[object] = [
+        *(network.node_groups(context, network.HEAD_GROUP)),
+        *([ref(network.COMPUTE_GROUP)] if own else []),
+    ]
+    values: dict[str, object] = {
+        "HeadNodeInstanceId": ref(head_node.HEAD_NODE),
+        "HeadNodePrivateIp": attribute(head_node.HEAD_NODE, "PrivateIp"),
+        "QueueUrl": ref(notifications.QUEUE),
+        "TopicArn": ref(notifications.TOPIC),
+        "LogGroup": ref(head_node.LOG_GROUP),
+        "SecurityGroups": {"Fn::Join": [",", groups]},
+    }
+    if head_node.has_address(context):
+        values["HeadNodePublicIp"] = ref(head_node.ELASTIC_IP)
+    for queue in context.spec.queues:
+        template = queues.launch_template(queue)
+        values[template] = ref(template)
+        values[f"{template}Version"] = attribute(template, "LatestVersionNumber")
+    return {name: {"Value": value} for name, value in values.items()}

@@ -1,0 +1,111 @@
+"""What every part of the template needs to know, and the few shapes that they share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from reconciler.cluster import Cluster, Queue, Spec, architecture
+from reconciler.facts import CLUSTER_TAG, OWNER_TAG
+from reconciler.pins import Pins
+from reconciler.render.site import Site
+
+Json: TypeAlias = dict[str, Any]
+"""A part of a CloudFormation template."""
+
+Resources: TypeAlias = dict[str, Json]
+"""Resources of a template by logical id."""
+
+
+class MissingPinError(LookupError):
+    """An image or a zone that the rendering needs and the pins lack."""
+
+
+def logical_id(name: str) -> str:
+    """A queue's or storage's name as a part of a logical id, which takes letters and digits only.
+
+    Names have no capitals, so that no two names give the same id.
+    """
+    return (name[0].upper() + name[1:]).replace("-", "Dash")
+
+
+def ref(logical: str) -> Json:
+    """A reference to a resource."""
+    return {"Ref": logical}
+
+
+def attribute(logical: str, name: str) -> Json:
+    """A reference to an attribute of a resource."""
+    return {"Fn::GetAtt": [logical, name]}
+
+
+def present(**properties: Any) -> Json:
+    """The properties that have a value: None is what the user left to AWS."""
+    return {key: value for key, value in properties.items() if value is not None}
+
+
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Tags in the form that most resources take, by key."""
+    return [{"Key": key, "Value": tags[key]} for key in sorted(tags)]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The cluster to render, and where."""
+
+    cluster: Cluster
+    site: Site
+    pins: Pins
+
+    @property
+    def name(self) -> str:
+        """The cluster's name."""
+        return self.cluster.metadata.name
+
+    @property
+    def spec(self) -> Spec:
+        """What the user wants."""
+        return self.cluster.spec
+
+    @property
+    def log_group(self) -> str:
+        """The name of the cluster's log group."""
+        return f"/muster/{self.name}"
+
+    @property
+    def nodes_prefix(self) -> str:
+        """The only part of the artifacts bucket that nodes write to."""
+        return f"clusters/{self.name}/nodes/"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags of all that belongs to the cluster: the user's and the marks of ownership."""
+        return {**self.spec.tags, CLUSTER_TAG: self.name, OWNER_TAG: self.site.owner}
+
+    @property
+    def head_subnet(self) -> str:
+        """The head node's subnet."""
+        return self.spec.head_node.subnet_id or self.spec.network.subnet_ids[0]
+
+    def subnets(self, queue: Queue) -> list[str]:
+        """The subnets of a queue."""
+        return list(queue.subnet_ids or self.spec.network.subnet_ids)
+
+    def zone(self, subnet: str) -> str:
+        """The Availability Zone of a subnet. Raises MissingPinError."""
+        return _pinned(self.pins.zones, subnet, "zone of subnet")
+
+    def image(self, instance_type: str, ami: str | None) -> str:
+        """The AMI of a node: its own, the cluster's, or the pinned one of its OS. Raises MissingPinError."""
+        image = self.spec.image
+        return ami or image.ami or _pinned(self.pins.images, image_key(image.os, instance_type), "image")
+
+
+def image_key(os: str, instance_type: str) -> str:
+    """The name under which the image of an OS is pinned for an instance type."""
+    return f"{os}/{architecture(instance_type)}"
+
+
+def _pinned(pins: Mapping[str, str], key: str, what: str) -> str:
+    if key not in pins:
+        raise MissingPinError(f"no {what} pinned for {key}")
+    return pins[key]

@@ -1,0 +1,110 @@
+"""The head node, its address, and the log group that it shares with all nodes."""
+
+from reconciler.cluster import RootVolume
+from reconciler.facts import NODE_TAG
+from reconciler.render import iam, network, userdata
+from reconciler.render.context import Context, Json, Resources, attribute, present, ref, tag_list
+
+HEAD_NODE = "HeadNode"
+ELASTIC_IP = "HeadElasticIp"
+LOG_GROUP = "LogGroup"
+CLEANUP = "NodesCleanup"
+
+# The root device's name, as the publishers of the images set it. A mapping by another name would add a
+# volume.
+ROOT_DEVICES = {"alinux2023": "/dev/xvda", "ubuntu2204": "/dev/sda1", "ubuntu2404": "/dev/sda1"}
+
+# IMDSv2 alone, and not through a container's network hop.
+METADATA_OPTIONS = {"HttpEndpoint": "enabled", "HttpPutResponseHopLimit": 1, "HttpTokens": "required"}
+
+
+def root_device(context: Context, volume: RootVolume) -> Json:
+    """The mapping of a node's root volume: encrypted whatever the image's is, and gone with the node."""
+    return {
+        "DeviceName": ROOT_DEVICES[context.spec.image.os],
+        "Ebs": present(
+            DeleteOnTermination=True,
+            Encrypted=True,
+            Iops=volume.iops,
+            KmsKeyId=volume.kms_key_id,
+            Throughput=volume.throughput,
+            VolumeSize=volume.size,
+            VolumeType=volume.type,
+        ),
+    }
+
+
+def has_address(context: Context) -> bool:
+    """Whether the head node has an Elastic IP.
+
+    `publicIps` gives it one too: a public address of its own is a property of the instance's network
+    interface, and to have interfaces in the template would make a change of security groups a replacement of
+    the node.
+    """
+    return context.spec.head_node.elastic_ip or context.spec.network.public_ips
+
+
+def resources(context: Context) -> Resources:
+    """The head node with its address, the log group, and the clean-up of what nodes uploaded.
+
+    The instance is described in full rather than by a launch template, a change of which would replace it. Of
+    its properties only the image, subnet and key pair, and some of a root volume's, cost a replacement; a
+    change of instance type or user data stops and starts it.
+    """
+    node = context.spec.head_node
+    tags = {**context.tags, NODE_TAG: "head", "Name": f"{context.name} head"}
+    address: Resources = {
+        ELASTIC_IP: {
+            "Type": "AWS::EC2::EIP",
+            "Properties": {"Domain": "vpc", "Tags": tag_list(context.tags)},
+        },
+        "HeadElasticIpAssociation": {
+            "Type": "AWS::EC2::EIPAssociation",
+            "Properties": {
+                "AllocationId": attribute(ELASTIC_IP, "AllocationId"),
+                "InstanceId": ref(HEAD_NODE),
+            },
+        },
+    }
+    return {
+        LOG_GROUP: {
+            "Type": "AWS::Logs::LogGroup",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "LogGroupName": context.log_group,
+                "RetentionInDays": context.spec.logs.retention_days,
+                "Tags": tag_list(context.tags),
+            },
+        },
+        CLEANUP: {
+            "Type": "Custom::S3Cleanup",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "ServiceToken": context.site.cleanup_function_arn,
+                "Bucket": context.site.artifacts_bucket,
+                "Prefix": context.nodes_prefix,
+            },
+        },
+        HEAD_NODE: {
+            "Type": "AWS::EC2::Instance",
+            # Deleted in the reverse order: the clean-up runs when no node is left to upload.
+            "DependsOn": [CLEANUP, LOG_GROUP],
+            "Properties": present(
+                BlockDeviceMappings=[root_device(context, node.root_volume)],
+                IamInstanceProfile=ref(iam.HEAD_PROFILE),
+                ImageId=context.image(node.instance_type, node.ami),
+                InstanceInitiatedShutdownBehavior="stop",
+                InstanceType=node.instance_type,
+                KeyName=node.key_name,
+                MetadataOptions=METADATA_OPTIONS,
+                PropagateTagsToVolumeOnCreation=True,
+                SecurityGroupIds=network.node_groups(context, network.HEAD_GROUP),
+                SubnetId=context.head_subnet,
+                Tags=tag_list(tags),
+                UserData=userdata.head(context),
+            ),
+        },
+        **(address if has_address(context) else {}),
+    }

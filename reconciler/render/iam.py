@@ -1,0 +1,167 @@
+"""The nodes' roles: what a node uses, on its own cluster's things, and nothing more."""
+
+from collections.abc import Iterable
+
+from reconciler.cluster.model import S3Access
+from reconciler.facts import CLUSTER_TAG, NODE_TAG, OWNER_TAG, group_name
+from reconciler.render.context import Context, Json, Resources, attribute, present, ref, tag_list
+from reconciler.render.notifications import QUEUE
+
+HEAD_PROFILE = "HeadProfile"
+COMPUTE_PROFILE = "ComputeProfile"
+
+LIST = ("s3:ListBucket", "s3:GetBucketLocation")
+READ = ("s3:GetObject", "s3:GetObjectVersion")
+WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+ACCESS = {"read": READ, "readWrite": READ + WRITE}
+
+
+def allow(sid: str, actions: Iterable[str], resources: list[object], condition: Json | None = None) -> Json:
+    """A statement that allows actions on resources."""
+    return {
+        "Sid": sid,
+        "Effect": "Allow",
+        "Action": sorted(actions),
+        "Resource": resources,
+        **present(Condition=condition),
+    }
+
+
+def _common(context: Context) -> list[Json]:
+    """What all nodes do: ship their log, upload what failed, fetch the bootstrap scripts."""
+    site = context.site
+    bucket = f"arn:{site.partition}:s3:::{site.artifacts_bucket}"
+    return [
+        allow(
+            "Log",
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            [site.arn("logs", f"log-group:{context.log_group}:log-stream:*")],
+        ),
+        allow("Upload", ["s3:PutObject"], [f"{bucket}/{context.nodes_prefix}*"]),
+        *_bootstrap(context),
+    ]
+
+
+def _bootstrap(context: Context) -> list[Json]:
+    scripts = (context.spec.bootstrap.pre_install, context.spec.bootstrap.post_install)
+    keys = {
+        script.url.removeprefix("s3://") for script in scripts if script and script.url.startswith("s3://")
+    }
+    arns: list[object] = [f"arn:{context.site.partition}:s3:::{key}" for key in sorted(keys)]
+    return [allow("Bootstrap", ["s3:GetObject"], arns)] if arns else []
+
+
+def _rows(context: Context, actions: list[str]) -> Json:
+    """The nodes' own rows of the state table: those whose partition key is `<cluster>/nodes`."""
+    condition = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [f"{context.name}/nodes"]}}
+    return allow("Rows", actions, [context.site.state_table_arn], condition)
+
+
+def _head(context: Context, volumes: list[Json]) -> list[Json]:
+    rows = [
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:Query",
+    ]
+    messages = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueUrl"]
+    return [
+        allow("Messages", messages, [attribute(QUEUE, "Arn")]),
+        _rows(context, rows),
+        *_attach(context, volumes),
+    ]
+
+
+def _attach(context: Context, volumes: list[Json]) -> list[Json]:
+    """The head node attaches its volumes itself; the tags tell it from all other instances."""
+    if not volumes:
+        return []
+    tags = {CLUSTER_TAG: context.name, OWNER_TAG: context.site.owner, NODE_TAG: "head"}
+    arns: list[object] = [
+        {"Fn::Join": ["", [context.site.arn("ec2", "volume/"), volume]]} for volume in volumes
+    ]
+    itself = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
+    return [
+        allow("AttachVolumes", ["ec2:AttachVolume"], arns),
+        allow("AttachToItself", ["ec2:AttachVolume"], [context.site.arn("ec2", "instance/*")], itself),
+    ]
+
+
+def _compute(context: Context) -> list[Json]:
+    # An Auto Scaling group's ARN holds an id that only AWS knows, before the name that we know.
+    groups: list[object] = [
+        context.site.arn(
+            "autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group_name(context.name, queue.name)}"
+        )
+        for queue in context.spec.queues
+    ]
+    hook = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
+    rows = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
+    return [
+        allow("Messages", ["sqs:SendMessage", "sqs:GetQueueUrl"], [attribute(QUEUE, "Arn")]),
+        _rows(context, rows),
+        allow("LaunchHook", hook, groups),
+    ]
+
+
+def _s3_access(entries: Iterable[S3Access]) -> list[Json]:
+    statements: list[Json] = []
+    for number, entry in enumerate(entries):
+        bucket, _, key = entry.resource.partition("/")
+        prefix = {"StringLike": {"s3:prefix": [key]}} if key else None
+        statements += [
+            allow(f"List{number}", LIST[:1], [bucket], prefix),
+            allow(f"Data{number}", ACCESS[entry.access], [f"{bucket}/{key or '*'}"]),
+        ]
+    return statements
+
+
+def _role(context: Context, statements: list[Json]) -> Json:
+    iam = context.spec.iam
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": present(
+            Path=f"/muster/{context.name}/",
+            AssumeRolePolicyDocument={
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"Service": f"ec2.{context.site.suffix}"},
+                        "Action": "sts:AssumeRole",
+                    }
+                ],
+            },
+            ManagedPolicyArns=list(iam.additional_policies) or None,
+            PermissionsBoundary=iam.permissions_boundary,
+            Policies=[
+                {
+                    "PolicyName": "muster",
+                    "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
+                }
+            ],
+            Tags=tag_list(context.tags),
+        ),
+    }
+
+
+def _profile(context: Context, role: str) -> Json:
+    return {
+        "Type": "AWS::IAM::InstanceProfile",
+        "Properties": {"Path": f"/muster/{context.name}/", "Roles": [ref(role)]},
+    }
+
+
+def resources(context: Context, volumes: list[Json]) -> Resources:
+    """A role and an instance profile for the head node, and one of each for the compute nodes.
+
+    `volumes` are references to the EBS volumes that the head node serves.
+    """
+    shared = [*_common(context), *_s3_access(context.spec.s3_access)]
+    return {
+        "HeadRole": _role(context, [*_head(context, volumes), *shared]),
+        HEAD_PROFILE: _profile(context, "HeadRole"),
+        "ComputeRole": _role(context, [*_compute(context), *shared]),
+        COMPUTE_PROFILE: _profile(context, "ComputeRole"),
+    }
