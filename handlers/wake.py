@@ -1,7 +1,8 @@
 """Lambda entry point of wake: records of the specs table's stream and messages of the inbox become wake-ups.
 
 Both sources take a partial answer: only what could not be sent on is delivered again. The batch processor of
-Powertools works on one record at a time; here all of a batch share one DescribeInstances and few sends, so the answer is put together here.
+Powertools works on one record at a time; here all of a batch share one DescribeInstances and few sends, so the
+answer is put together here.
 """
 
 import os

@@ -86,7 +86,7 @@ def wake_of_record(record: Mapping[str, Any]) -> Wake:
 
 
 def origin_of(body: str) -> Origin:
-    """What a message of the inbox is about: an EventBridge event, or a timer of the reconciler. Never raises."""
+    """What a message of the inbox is about: an EventBridge event, or the reconciler's timer. Never raises."""
     try:
         message = json.loads(body)
         if "timer" in message:
