@@ -1,7 +1,8 @@
 """The Cluster resource: its models, its rules, and its ways in and out."""
 
-from reconciler.cluster.canonical import canonical_spec, spec_hash
+from reconciler.cluster.canonical import spec_hash
 from reconciler.cluster.compute import Bounds, HeadNode, Image, Queue, RootVolume
+from reconciler.cluster.document import from_item, to_item
 from reconciler.cluster.errors import FieldError, Invalid
 from reconciler.cluster.instances import Architecture, architecture
 from reconciler.cluster.model import API_VERSION, KIND, Cluster, Metadata, Network, Spec
@@ -29,7 +30,8 @@ __all__ = [
     "SharedStorage",
     "Spec",
     "architecture",
-    "canonical_spec",
+    "from_item",
     "parse",
     "spec_hash",
+    "to_item",
 ]

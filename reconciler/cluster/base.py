@@ -2,8 +2,9 @@
 
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 
 class Model(BaseModel):
@@ -27,5 +28,17 @@ class Model(BaseModel):
 
 Item = TypeVar("Item")
 
+
+def unrepeated(items: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The items, when none of them occurs twice."""
+    if len(set(items)) < len(items):
+        raise PydanticCustomError("repeated", "entries repeat")
+    return items
+
+
 # A list on the wire, a tuple in Python: strict mode alone would ask the document for a tuple.
 Items = Annotated[tuple[Item, ...], Field(strict=False)]
+# The same, no entry twice.
+Distinct = Annotated[
+    tuple[Item, ...], Field(strict=False, json_schema_extra={"uniqueItems": True}), AfterValidator(unrepeated)
+]

@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from reconciler.cluster.base import Items, Model
+from reconciler.cluster.base import Distinct, Model
 from reconciler.cluster.text import AmiId, InstanceType, KeyName, KmsKey, PlacementGroup, ShortName, SubnetId
 
 DEFAULT_MAX_SIZE = 10
@@ -20,13 +20,17 @@ class Image(Model):
 
     os: Os = Field(
         default="alinux2023",
-        description="Operating system of all nodes. Without `ami`, the vendor's current image of it, pinned when "
-        "the cluster is created. With `ami`, what that image runs.",
+        description=(
+            "Operating system of all nodes. Without `ami`, the vendor's current image of it, pinned when "
+            "the cluster is created. With `ami`, what that image runs."
+        ),
     )
     ami: AmiId | None = Field(
         default=None,
-        description="Machine image of all nodes that name none of their own; it must run `os`. All those nodes "
-        "must then have one architecture, the image's.",
+        description=(
+            "Machine image of all nodes that name none of their own; it must run `os`. All those nodes "
+            "must then have one architecture, the image's."
+        ),
     )
 
 
@@ -34,7 +38,10 @@ class RootVolume(Model):
     """The root volume of a node. Always encrypted; deleted with the node."""
 
     size: int = Field(
-        default=40, ge=8, le=16384, description="Size in GiB; it must hold the image. gp2, gp3, io1: up to 16384."
+        default=40,
+        ge=8,
+        le=65536,
+        description="Size in GiB; it must hold the image. gp3, io2: up to 65536; gp2, io1: up to 16384.",
     )
     type: Literal["gp3", "gp2", "io1", "io2"] = Field(
         default="gp3", description="EBS volume type (EBS user guide, volume types; st1 and sc1 cannot boot)."
@@ -43,19 +50,24 @@ class RootVolume(Model):
         default=None,
         ge=100,
         le=256000,
-        description="I/O operations a second. gp3: 3000 (default) to 16000, at most 500 a GiB; io1: 100 (default) to "
-        "64000, at most 50 a GiB; io2: 100 (default) to 256000, at most 1000 a GiB; not for gp2.",
+        description=(
+            "I/O operations a second. gp3: 3000 (default) to 80000, above 3000 at most 500 a GiB; io1: 100"
+            " (default) to 64000, at most 50 a GiB; io2: 100 (default) to 256000, at most 1000 a GiB; not for"
+            " gp2."
+        ),
     )
     throughput: int | None = Field(
         default=None,
         ge=125,
-        le=1000,
-        description="MiB/s; gp3 only: 125 (default) to 1000, at most a quarter of the I/O operations a second.",
+        le=2000,
+        description=("MiB/s; gp3 only: 125 (default) to 2000, at most a quarter of the I/O operations a second."),
     )
     kms_key_id: KmsKey | None = Field(
         default=None,
-        description="KMS key that encrypts the volume; default: the account's key for EBS. For queues the key's policy "
-        "must let the Auto Scaling service-linked role use it.",
+        description=(
+            "KMS key that encrypts the volume; default: the account's key for EBS. For queues the key's"
+            " policy must let the Auto Scaling service-linked role use it."
+        ),
     )
 
 
@@ -64,7 +76,8 @@ class HeadNode(Model):
 
     instance_type: InstanceType = Field(description="EC2 instance type. Changing it stops and starts the node.")
     ami: AmiId | None = Field(
-        default=None, description="Machine image of the head node, instead of `image`; it must run `image.os`."
+        default=None,
+        description="Machine image of the head node, instead of `image`; it must run `image.os`.",
     )
     subnet_id: SubnetId | None = Field(
         default=None, description="Subnet of the head node; default: the first of `network.subnetIds`."
@@ -88,17 +101,21 @@ class Queue(Model):
     """A set of like compute nodes, held by one Auto Scaling group."""
 
     name: ShortName = Field(description="Name of the queue, unique in the cluster; its group is muster-CLUSTER.NAME.")
-    instance_types: Items[InstanceType] = Field(
+    instance_types: Distinct[InstanceType] = Field(
         min_length=1,
         max_length=40,
-        description="EC2 instance types, most preferred first, all of one architecture. At most 40, which is what a "
-        "mixed instances policy takes.",
+        description=(
+            "EC2 instance types, most preferred first, all of one architecture. At most 40, which is what a "
+            "mixed instances policy takes."
+        ),
     )
-    subnet_ids: Items[SubnetId] | None = Field(
+    subnet_ids: Distinct[SubnetId] | None = Field(
         default=None,
         min_length=1,
         max_length=16,
-        description="Subnets to launch nodes in; default: `network.subnetIds`. One only with `placementGroup` or `efa`.",
+        description=(
+            "Subnets to launch nodes in; default: `network.subnetIds`. One only with `placementGroup` or `efa`."
+        ),
     )
     capacity_type: Literal["onDemand", "spot"] = Field(
         default="onDemand", description="How the nodes are bought: onDemand or spot."
@@ -107,13 +124,17 @@ class Queue(Model):
         default=None,
         ge=0.001,
         le=1000,
-        description="Highest price to pay for a node in USD per hour; spot only. Default: the on-demand price. EC2 "
-        "refuses less than 0.001.",
+        description=(
+            "Highest price to pay for a node in USD per hour; spot only. Default: the on-demand price. EC2 "
+            "refuses less than 0.001."
+        ),
     )
     spot_allocation_strategy: SpotAllocationStrategy | None = Field(
         default=None,
-        description="How Auto Scaling picks among types and subnets; spot only. Default: price-capacity-optimized. "
-        "capacity-optimized-prioritized honours the order of `instanceTypes`.",
+        description=(
+            "How Auto Scaling picks among types and subnets; spot only. Default: price-capacity-optimized. "
+            "capacity-optimized-prioritized honours the order of `instanceTypes`."
+        ),
     )
     size: int | None = Field(
         default=None,
@@ -125,24 +146,29 @@ class Queue(Model):
         default=None,
         ge=0,
         le=5000,
-        description="Fewest nodes; default 0. With bounds, the desired size between them is set on the group by others.",
+        description=(
+            "Fewest nodes; default 0. With bounds, the desired size between them is set on the group by others."
+        ),
     )
-    max_size: int | None = Field(
-        default=None, ge=0, le=5000, description="Most nodes; default 10. At least `minSize`."
-    )
+    max_size: int | None = Field(default=None, ge=0, le=5000, description="Most nodes; default 10. At least `minSize`.")
     placement_group: PlacementGroup | None = Field(
         default=None,
-        description="dynamic: make a cluster placement group for the queue; or the name of an existing group. "
-        "Needs exactly one subnet, since a cluster placement group lies in one Availability Zone.",
+        description=(
+            "dynamic: make a cluster placement group for the queue; or the name of an existing group. "
+            "Needs exactly one subnet, since a cluster placement group lies in one Availability Zone."
+        ),
     )
     root_volume: RootVolume = Field(default=RootVolume(), description="Root volume of each node of the queue.")
     ami: AmiId | None = Field(
-        default=None, description="Machine image of the queue's nodes, instead of `image`; it must run `image.os`."
+        default=None,
+        description="Machine image of the queue's nodes, instead of `image`; it must run `image.os`.",
     )
     efa: bool = Field(
         default=False,
-        description="Attach an Elastic Fabric Adapter to each node. Needs exactly one subnet and instance types that "
-        "support it.",
+        description=(
+            "Attach an Elastic Fabric Adapter to each node. Needs exactly one subnet and instance types that "
+            "support it."
+        ),
     )
     disable_hyperthreading: bool = Field(
         default=False, description="Run one thread a core. x86_64 only: Graviton cores have one thread."
@@ -155,6 +181,6 @@ class Queue(Model):
             return Bounds(self.size, self.size, self.size)
         return Bounds(
             self.min_size if self.min_size is not None else 0,
-            self.max_size if self.max_size is not None else max(DEFAULT_MAX_SIZE, self.min_size or 0),
+            self.max_size if self.max_size is not None else DEFAULT_MAX_SIZE,
             None,
         )

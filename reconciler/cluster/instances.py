@@ -5,15 +5,16 @@ from typing import Literal
 
 Architecture = Literal["x86_64", "arm64"]
 
-# Series, generation, processor family and other attributes, then the size (EC2 user guide, naming conventions).
+# Series, generation, processor family and other attributes, then the size (EC2 user guide, naming
+# conventions).
 FAMILY = re.compile(r"^(?P<series>[a-z]+)(?P<generation>[0-9]+)(?P<attributes>[a-z]*)(?P<variant>-.*)?$")
 
 
 def architecture(instance_type: str) -> Architecture:
     """Processor architecture of an instance type, by AWS's naming rule.
 
-    The letter after the generation names the processor: g is Graviton. a1, the first Graviton family, precedes the
-    rule; -gb names the Grace processors beside NVIDIA's Blackwell GPUs.
+    The letter after the generation names the processor: g is Graviton. a1, the first Graviton family,
+    precedes the rule; -gb names the Grace processors beside NVIDIA's Blackwell GPUs.
     """
     family = FAMILY.match(instance_type.partition(".")[0])
     if family is None:

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from reconciler.cluster.base import Items, Model
+from reconciler.cluster.base import Distinct, Items, Model
 from reconciler.cluster.compute import HeadNode, Image, Queue
 from reconciler.cluster.storage import SharedStorage
 from reconciler.cluster.text import (
@@ -39,22 +39,28 @@ class Network(Model):
     """Where the cluster lives and who may reach it."""
 
     vpc_id: VpcId = Field(description="VPC of the cluster, with DNS support and DNS hostnames on.")
-    subnet_ids: Items[SubnetId] = Field(
+    subnet_ids: Distinct[SubnetId] = Field(
         min_length=1,
         max_length=16,
         description="Subnets of the nodes; the first is the head node's unless it names its own.",
     )
-    ssh_from: Items[Ipv4Cidr] = Field(
-        default=(), max_length=20, description="IPv4 ranges that may reach the head node by SSH; default: none."
+    ssh_from: Distinct[Ipv4Cidr] = Field(
+        default=(),
+        max_length=20,
+        description="IPv4 ranges that may reach the head node by SSH; default: none.",
     )
-    security_group_ids: Items[SecurityGroupId] = Field(
+    security_group_ids: Distinct[SecurityGroupId] = Field(
         default=(),
         max_length=5,
-        description="Existing security groups for all nodes instead of the ones Muster makes; they must let the nodes "
-        "reach each other. Excludes `sshFrom`.",
+        description=(
+            "Existing security groups for all nodes instead of the ones Muster makes; they must let the nodes"
+            " reach each other. Excludes `sshFrom`."
+        ),
     )
-    additional_security_group_ids: Items[SecurityGroupId] = Field(
-        default=(), max_length=4, description="Existing security groups for all nodes besides the others; 5 in all."
+    additional_security_group_ids: Distinct[SecurityGroupId] = Field(
+        default=(),
+        max_length=4,
+        description="Existing security groups for all nodes besides the others; 5 in all.",
     )
     public_ips: bool = Field(default=False, description="Give nodes public IPv4 addresses when they launch.")
 
@@ -76,8 +82,10 @@ class S3Access(Model):
 class Iam(Model):
     """Rights of the nodes beyond the least that a cluster needs."""
 
-    additional_policies: Items[PolicyArn] = Field(
-        default=(), max_length=10, description="Managed policies to attach to the nodes' roles (IAM's quota is 10)."
+    additional_policies: Distinct[PolicyArn] = Field(
+        default=(),
+        max_length=10,
+        description="Managed policies to attach to the nodes' roles (IAM's quota is 10).",
     )
     permissions_boundary: PolicyArn | None = Field(
         default=None, description="Managed policy that bounds every role of the cluster."
@@ -89,7 +97,9 @@ class Script(Model):
 
     url: ScriptUrl = Field(description="https:// or s3:// address. The nodes need leave to read it (`s3Access`).")
     args: Items[Argument] = Field(
-        default=(), max_length=64, description="Arguments, passed as they are: no shell reads them. Put no secrets here."
+        default=(),
+        max_length=64,
+        description="Arguments, passed as they are: no shell reads them. Put no secrets here.",
     )
 
 
@@ -135,17 +145,18 @@ class Spec(Model):
     idle_time: int | None = Field(
         default=None, ge=1, le=10080, description="Minutes before an idle node is taken. Not supported yet."
     )
-    consent: Items[Consent] = Field(
+    consent: Distinct[Consent] = Field(
         default=(),
         max_length=40,
-        description="What an update may replace, remove or shrink: headNode, queues/NAME, sharedStorage/NAME.",
+        description=("What an update may replace, remove or shrink: headNode, queues/NAME, sharedStorage/NAME."),
     )
     paused: bool = Field(default=False, description="Leave the cluster as it is: observe, but change nothing.")
     deletion_protection: bool = Field(default=False, description="Hold the deletion of the cluster.")
     deletion_policy: Literal["Delete", "Retain"] = Field(
         default="Delete",
-        description="When the spec is deleted: Delete takes the cluster down, Retain leaves the stack in place and "
-        "forgets it.",
+        description=(
+            "When the spec is deleted: Delete takes the cluster down, Retain leaves the stack in place and forgets it."
+        ),
     )
 
 

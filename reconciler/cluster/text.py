@@ -1,9 +1,9 @@
 """The kinds of text a spec may hold.
 
-Each kind is a pattern and, for the reader of an error, the rule in plain words and an example. A pattern holds only
-what pydantic (Rust), Python and JSON Schema (ECMA) regular expressions read alike. Whatever reaches user data, a
-policy, a tag or a shell has a kind here that admits neither control characters nor, wherever AWS can do without
-them, characters that mean something to a shell.
+Each kind is a pattern and, for the reader of an error, the rule in plain words and an example. A pattern
+holds only what pydantic (Rust), Python and JSON Schema (ECMA) regular expressions read alike. Whatever
+reaches user data, a policy, a tag or a shell has a kind here that admits neither control characters nor,
+wherever AWS can do without them, characters that mean something to a shell.
 """
 
 from typing import Annotated, NamedTuple
