@@ -1,0 +1,106 @@
+"""Lambda entry point of the loop: one message of a queue of wake-ups is one pass over one cluster.
+
+Both queues, the users' and the background's, deliver one message at a time. A message is acknowledged only when its
+pass has run: a pass that is refused the lease, or breaks, gives it back, and sets when it comes again.
+"""
+
+import random
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from reconciler.clients import Clients
+from reconciler.loop import Report, Tools, reconcile
+from reconciler.settings import Settings
+from reconciler.store import Refused, Store
+
+logger = Logger()
+metrics = Metrics()
+# Seconds after which a message that was given back comes again: doubled each time, up to the second figure.
+FIRST_WAIT, LONGEST_WAIT = 1, 300
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
+    """Run the passes that the messages ask for; answer with those to be delivered again."""
+    processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+
+    def one(record: SQSRecord) -> None:
+        _pass(record, context)
+
+    return process_partial_response(event=event, record_handler=one, processor=processor, context=context)
+
+
+def _pass(record: SQSRecord, context: LambdaContext) -> None:
+    message: Mapping[str, Any] = record.json_body
+    cluster = message["cluster"]
+    logger.append_keys(cluster=cluster, wake=message.get("source"), wake_id=message.get("id"))
+    started = time.monotonic()
+    try:
+        report = reconcile(_tools(context), cluster, context.aws_request_id)
+    except Refused as refused:
+        _give_back(record, min(refused.seconds, _wait(record)))
+        metrics.add_metric("LeaseRefused", MetricUnit.Count, 1)
+        raise
+    except Exception:
+        _give_back(record, _wait(record))
+        metrics.add_metric("PassBroken", MetricUnit.Count, 1)
+        logger.exception("pass broke")
+        raise
+    _tell(report, time.monotonic() - started)
+
+
+def _tell(report: Report, seconds: float) -> None:
+    logger.info(
+        "pass",
+        extra={
+            "result": report.result,
+            "phase": report.phase,
+            "actions": report.actions,
+            "error": report.error,
+        },
+    )
+    metrics.add_metric("Passes", MetricUnit.Count, 1)
+    metrics.add_metric("PassSeconds", MetricUnit.Seconds, seconds)
+    metrics.add_metric("Actions", MetricUnit.Count, len(report.actions))
+    metrics.add_dimension("Result", report.result)
+
+
+def _wait(record: SQSRecord) -> float:
+    """Exponential, with jitter, so that passes that met do not meet again."""
+    tries = int(record.attributes.approximate_receive_count)
+    return min(FIRST_WAIT * 2 ** (tries - 1), LONGEST_WAIT) * (1 + random.random() / 2)
+
+
+def _give_back(record: SQSRecord, seconds: float) -> None:
+    """Let the message come again after so many seconds instead of the queue's visibility timeout."""
+    settings = _settings()
+    queue = settings.wakes_queue_url if record.queue_url == settings.wakes_queue_url else settings.background_queue_url
+    _clients().sqs.change_message_visibility(
+        QueueUrl=queue, ReceiptHandle=record.receipt_handle, VisibilityTimeout=max(1, round(seconds))
+    )
+
+
+def _tools(context: LambdaContext) -> Tools:
+    settings, clients = _settings(), _clients()
+    store = Store(clients.dynamodb, settings.specs_table, settings.state_table, ttl_days=settings.event_ttl_days)
+    return Tools(clients, settings, store, time.time, lambda: context.get_remaining_time_in_millis() / 1000)
+
+
+@cache
+def _settings() -> Settings:
+    return Settings.from_environment()
+
+
+@cache
+def _clients() -> Clients:
+    return Clients()

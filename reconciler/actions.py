@@ -1,0 +1,160 @@
+"""What a plan can ask for. Each action is data; `act` knows how to carry each of them out.
+
+Every action is safe to repeat: it names its target, and carries the token that makes AWS see a repetition
+as the same request.
+"""
+
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class CreateStack:
+    """Upload the rendered template and create the cluster's stack from it."""
+
+    stack: str
+    hash: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateChangeSet:
+    """Upload the rendered template and let CloudFormation compute what an update to it would change."""
+
+    stack: str
+    name: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExecuteChangeSet:
+    """Carry out a change set that has been read and found harmless, or consented to."""
+
+    stack: str
+    name: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteChangeSet:
+    """Drop a change set that is no longer wanted."""
+
+    stack: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueUpdateRollback:
+    """Let a stack in UPDATE_ROLLBACK_FAILED finish its rollback."""
+
+    stack: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackStack:
+    """Take a stack in UPDATE_FAILED back to its last stable state."""
+
+    stack: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteStack:
+    """Delete the cluster's stack, named by its id so that a successor of the same name is never meant."""
+
+    stack_id: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResizeGroup:
+    """Set a group's sizes, in instances; `desired` None leaves the desired capacity as it is."""
+
+    group: str
+    min: int
+    max: int
+    desired: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeProcesses:
+    """Resume a group's suspended processes."""
+
+    group: str
+    processes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TerminateInstances:
+    """Terminate instances with the cluster's ownership tags that outlived its stack."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteVolumes:
+    """Delete volumes with the cluster's ownership tags that outlived its stack and are not to be kept."""
+
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteArtifacts:
+    """Delete every version of the cluster's objects in the artifacts bucket."""
+
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Delete the state record: the last act of a cluster's life."""
+
+    cluster: str
+
+
+Action = (
+    CreateStack
+    | CreateChangeSet
+    | ExecuteChangeSet
+    | DeleteChangeSet
+    | ContinueUpdateRollback
+    | RollbackStack
+    | DeleteStack
+    | ResizeGroup
+    | ResumeProcesses
+    | TerminateInstances
+    | DeleteVolumes
+    | DeleteArtifacts
+    | Forget
+)
+
+SUBJECTS: dict[type[Action], str] = {
+    CreateStack: "stack {stack}",
+    CreateChangeSet: "change set {name} of stack {stack}",
+    ExecuteChangeSet: "change set {name} of stack {stack}",
+    DeleteChangeSet: "change set {name} of stack {stack}",
+    ContinueUpdateRollback: "stack {stack}",
+    RollbackStack: "stack {stack}",
+    DeleteStack: "stack {stack_id}",
+    ResizeGroup: "Auto Scaling group {group}",
+    ResumeProcesses: "Auto Scaling group {group}",
+    TerminateInstances: "instances {ids}",
+    DeleteVolumes: "volumes {ids}",
+    DeleteArtifacts: "artifacts {prefix}",
+    Forget: "state record {cluster}",
+}
+
+
+def subject(action: Action) -> str:
+    """What an action is about, in the words an event or an error message uses."""
+    return SUBJECTS[type(action)].format_map(asdict(action))
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something worth telling the user: a CamelCase reason, the object meant, one sentence."""
+
+    reason: str
+    message: str
+    subject: str = ""
+    warning: bool = False

@@ -1,0 +1,197 @@
+"""What a pass sees of a cluster in AWS: plain values, no behaviour that could reach the network.
+
+Everything here is read by `plan` and made by `observe`. A fact keeps AWS's own words (statuses, lifecycle
+states, process names), so that a reader can look them up in AWS's documents.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+OWNER_TAG = "muster:owner"
+CLUSTER_TAG = "muster:cluster"
+HASH_TAG = "muster:hash"
+VERSION_TAG = "muster:version"
+NODE_TAG = "muster:node"
+QUEUE_TAG = "muster:queue"
+
+STACK_PREFIX = "muster-"
+
+
+def stack_name(cluster: str) -> str:
+    """The name of the CloudFormation stack of a cluster."""
+    return f"{STACK_PREFIX}{cluster}"
+
+
+def group_name(cluster: str, queue: str) -> str:
+    """The name of the Auto Scaling group of a queue. The dot can be in neither part, so it splits back."""
+    return f"{STACK_PREFIX}{cluster}.{queue}"
+
+
+def artifacts_prefix(cluster: str) -> str:
+    """Where a cluster's objects lie in the artifacts bucket."""
+    return f"clusters/{cluster}/"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A CloudFormation stack as DescribeStacks shows it; `failure` is the first cause its events name."""
+
+    id: str
+    name: str
+    status: str
+    reason: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
+    outputs: Mapping[str, str] = field(default_factory=dict[str, str])
+    failure: str = ""
+
+    def owned_by(self, owner: str, cluster: str) -> bool:
+        """Whether this operator made it for this cluster; nothing else may be touched."""
+        return self.tags.get(OWNER_TAG) == owner and self.tags.get(CLUSTER_TAG) == cluster
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One ResourceChange of a change set. `replacement` is True, False, Conditional or empty, as AWS says."""
+
+    action: str
+    logical_id: str
+    resource_type: str
+    replacement: str = ""
+    causes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSet:
+    """A change set: its own status, whether it may be executed, and what it would do."""
+
+    name: str
+    status: str
+    execution_status: str = ""
+    reason: str = ""
+    changes: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An instance as its Auto Scaling group sees it. `template_version` is the one it was launched from."""
+
+    id: str
+    lifecycle: str
+    health: str = "Healthy"
+    template_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """An Auto Scaling group; sizes in instances. `launch_error` is its newest failed activity, if any."""
+
+    name: str
+    queue: str
+    min: int
+    max: int
+    desired: int
+    suspended: tuple[str, ...] = ()
+    template_version: str = ""
+    members: tuple[Member, ...] = ()
+    launch_error: str = ""
+
+    @property
+    def in_service(self) -> int:
+        """Members that are in service, so usable."""
+        return sum(1 for member in self.members if member.lifecycle == "InService")
+
+    @property
+    def outdated(self) -> int:
+        """Members that were launched from an older version of the launch template than the group's."""
+        return sum(
+            1
+            for member in self.members
+            if member.template_version and self.template_version and member.template_version != self.template_version
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An EC2 instance that bears the cluster's tags; `node` is head or compute."""
+
+    id: str
+    state: str
+    node: str = ""
+    queue: str = ""
+    private_ip: str = ""
+    public_ip: str = ""
+    owner: str = ""
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still exists for its user (EC2 shows terminated instances for about an hour)."""
+        return self.state not in ("shutting-down", "terminated")
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something with the cluster's ownership tags that stands outside any stack."""
+
+    kind: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StackResource:
+    """A resource of the stack as ListStackResources shows it."""
+
+    logical_id: str
+    physical_id: str
+    resource_type: str
+    status: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Actual:
+    """All that one pass saw. None for the stack means that CloudFormation knows none of that name."""
+
+    stack: Stack | None = None
+    change_set: ChangeSet | None = None
+    groups: tuple[Group, ...] = ()
+    instances: tuple[Instance, ...] = ()
+    volumes: tuple[Leftover, ...] = ()
+    resources: tuple[StackResource, ...] = ()
+
+    def group(self, queue: str) -> Group | None:
+        """The group of a queue, if there is one."""
+        return next((group for group in self.groups if group.queue == queue), None)
+
+    @property
+    def head(self) -> Instance | None:
+        """The head node: the living one if there is one, else the newest that EC2 still shows."""
+        heads = [instance for instance in self.instances if instance.node == "head"]
+        return next((head for head in heads if head.alive), heads[-1] if heads else None)
+
+
+def digest(actual: Actual) -> str:
+    """A short hash of what the sweep can see of a cluster from its paged describes.
+
+    The pass stores it; the sweep wakes a cluster whose digest is no longer that one. So it holds only what
+    DescribeStacks, DescribeAutoScalingGroups and DescribeInstances say, and not the details a pass asks for.
+    """
+    stack = actual.stack
+    seen = {
+        "stack": [stack.id, stack.status, stack.tags.get(HASH_TAG, "")] if stack else None,
+        "groups": sorted(
+            [
+                group.name,
+                group.min,
+                group.max,
+                group.desired,
+                sorted(group.suspended),
+                group.template_version,
+                sorted([member.id, member.lifecycle, member.health] for member in group.members),
+            ]
+            for group in actual.groups
+        ),
+        "instances": sorted([i.id, i.state, i.private_ip, i.public_ip] for i in actual.instances if i.alive),
+    }
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,245 @@
+"""Reading AWS: what there is of a cluster, one call a service, and more only where something is the matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from reconciler.facts import (
+    CLUSTER_TAG,
+    NODE_TAG,
+    OWNER_TAG,
+    QUEUE_TAG,
+    Actual,
+    Change,
+    ChangeSet,
+    Group,
+    Instance,
+    Leftover,
+    Member,
+    Stack,
+    StackResource,
+    stack_name,
+)
+from reconciler.outcomes import AwsError, outcome_of
+from reconciler.statuses import STACK_FAILED
+
+if TYPE_CHECKING:
+    from reconciler.clients import Clients
+    from reconciler.record import Record
+
+Filters = list[Any]
+DELETION_POLICY_TAG = "muster:deletion-policy"
+
+
+def observe(clients: Clients, owner: str, record: Record, *, deleting: bool) -> Actual:
+    """What there is of a cluster of the control plane `owner`. Raises AwsError when AWS does not say.
+
+    `deleting` asks also for what the stack holds and for volumes that may outlive it.
+    """
+    cluster = record.cluster
+    ours = [
+        {"Name": f"tag:{CLUSTER_TAG}", "Values": [cluster]},
+        {"Name": f"tag:{OWNER_TAG}", "Values": [owner]},
+    ]
+    with asking("cluster " + cluster):
+        stack = _stack(clients, stack_name(cluster))
+        groups = tuple(_with_error(clients, group) for group in _groups(clients, ours))
+        return Actual(
+            stack=_with_failure(clients, stack) if stack else None,
+            change_set=_change_set(clients, stack, record.change_set) if stack and record.change_set else None,
+            groups=groups,
+            instances=tuple(_instances(clients, ours)),
+            volumes=tuple(_volumes(clients, ours)) if deleting and not stack else (),
+            resources=tuple(_resources(clients, stack.id)) if deleting and stack else (),
+        )
+
+
+class asking:  # noqa: N801 - reads as a word in `with asking("stack x"):`
+    """Turns what boto3 raises inside the block into an AwsError about `subject`."""
+
+    def __init__(self, subject: str) -> None:
+        self._subject = subject
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, ClientError):
+            said: Any = error.response.get("Error", {})
+            code, message = said.get("Code", "Unknown"), said.get("Message", str(error))
+            raise AwsError(self._subject, error.operation_name, code, message, outcome_of(code, message)) from error
+        if isinstance(error, BotoCoreError):
+            name = type(error).__name__
+            raise AwsError(self._subject, "the call", name, str(error), outcome_of(name)) from error
+
+
+def _stack(clients: Clients, name: str) -> Stack | None:
+    try:
+        found = clients.cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" in str(error):
+            return None
+        raise
+    return stack_of(found[0])
+
+
+def stack_of(found: Mapping[str, Any]) -> Stack:
+    """A stack as DescribeStacks describes it."""
+    return Stack(
+        id=found["StackId"],
+        name=found["StackName"],
+        status=found["StackStatus"],
+        reason=found.get("StackStatusReason", ""),
+        tags=tags_of(found),
+        outputs={output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())},
+    )
+
+
+def tags_of(found: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a described resource, as a map."""
+    return {tag["Key"]: tag.get("Value", "") for tag in found.get("Tags", ())}
+
+
+def _with_failure(clients: Clients, stack: Stack) -> Stack:
+    """The stack with the cause of its last failure: the oldest failed event since its last operation began."""
+    if stack.status not in STACK_FAILED:
+        return stack
+    cause = ""
+    answer: Any = clients.cloudformation.describe_stack_events(StackName=stack.id)
+    events: list[dict[str, str]] = answer["StackEvents"]
+    for event in events:
+        status, reason = event.get("ResourceStatus", ""), event.get("ResourceStatusReason", "")
+        of_stack = event.get("PhysicalResourceId") == stack.id
+        if of_stack and status in _BEGINNINGS:
+            break
+        if status.endswith("_FAILED") and "cancelled" not in reason and not of_stack:
+            cause = f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
+    return replace(stack, failure=cause)
+
+
+# A stack's own events that begin an operation; what happened before them belongs to the one before.
+_BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
+
+
+def _change_set(clients: Clients, stack: Stack, name: str) -> ChangeSet | None:
+    changes: list[Change] = []
+    token: dict[str, Any] = {}
+    while True:
+        try:
+            found: Any = clients.cloudformation.describe_change_set(StackName=stack.id, ChangeSetName=name, **token)
+        except ClientError as error:
+            if error.response.get("Error", {}).get("Code") in (
+                "ChangeSetNotFound",
+                "ChangeSetNotFoundException",
+            ):
+                return None
+            raise
+        changes += [_change(c["ResourceChange"]) for c in found.get("Changes", ()) if "ResourceChange" in c]
+        if not found.get("NextToken"):
+            break
+        token = {"NextToken": found["NextToken"]}
+    return ChangeSet(
+        name, found["Status"], found.get("ExecutionStatus", ""), found.get("StatusReason", ""), tuple(changes)
+    )
+
+
+def _change(found: Mapping[str, Any]) -> Change:
+    targets = [detail.get("Target", {}) for detail in found.get("Details", ())]
+    causes = {
+        target.get("Name") or target.get("Attribute", "")
+        for target in targets
+        if target.get("RequiresRecreation", "Never") != "Never"
+    }
+    return Change(
+        found["Action"],
+        found["LogicalResourceId"],
+        found["ResourceType"],
+        found.get("Replacement", ""),
+        tuple(sorted(cause for cause in causes if cause)),
+    )
+
+
+def _groups(clients: Clients, ours: Filters) -> Iterable[Group]:
+    pages = clients.autoscaling.get_paginator("describe_auto_scaling_groups").paginate(Filters=ours)
+    return [group_of(found) for page in pages for found in page["AutoScalingGroups"]]
+
+
+def group_of(found: Mapping[str, Any]) -> Group:
+    """A group as DescribeAutoScalingGroups describes it."""
+    mixed = found.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("LaunchTemplateSpecification", {})
+    return Group(
+        name=found["AutoScalingGroupName"],
+        queue=tags_of(found).get(QUEUE_TAG, ""),
+        min=found["MinSize"],
+        max=found["MaxSize"],
+        desired=found["DesiredCapacity"],
+        suspended=tuple(sorted(p["ProcessName"] for p in found.get("SuspendedProcesses", ()))),
+        template_version=str(mixed.get("Version", "")),
+        members=tuple(
+            Member(
+                member["InstanceId"],
+                member["LifecycleState"],
+                member.get("HealthStatus", ""),
+                str(member.get("LaunchTemplate", {}).get("Version", "")),
+            )
+            for member in sorted(found.get("Instances", ()), key=lambda member: member["InstanceId"])
+        ),
+    )
+
+
+def _with_error(clients: Clients, group: Group) -> Group:
+    """The group with its newest activity's error, if it lacks members: else nobody would read it."""
+    if group.desired <= len(group.members):
+        return group
+    found = clients.autoscaling.describe_scaling_activities(AutoScalingGroupName=group.name, MaxRecords=5)
+    newest = next(iter(found["Activities"]), None)
+    if newest is None or newest["StatusCode"] not in ("Failed", "Cancelled"):
+        return group
+    message = newest.get("StatusMessage") or newest.get("Cause", "")
+    return replace(group, launch_error=message)
+
+
+def _instances(clients: Clients, ours: Filters) -> Iterable[Instance]:
+    pages = clients.ec2.get_paginator("describe_instances").paginate(Filters=ours)
+    return [instance_of(found) for page in pages for r in page["Reservations"] for found in r.get("Instances", ())]
+
+
+def instance_of(found: Mapping[str, Any]) -> Instance:
+    """An instance as DescribeInstances describes it."""
+    tags = tags_of(found)
+    return Instance(
+        id=found["InstanceId"],
+        state=found["State"]["Name"],
+        node=tags.get(NODE_TAG, ""),
+        queue=tags.get(QUEUE_TAG, ""),
+        private_ip=found.get("PrivateIpAddress", ""),
+        public_ip=found.get("PublicIpAddress", ""),
+        owner=tags.get(OWNER_TAG, ""),
+    )
+
+
+def _volumes(clients: Clients, ours: Filters) -> Iterable[Leftover]:
+    """Volumes that say themselves that they were to be deleted with the cluster, and were not."""
+    pages = clients.ec2.get_paginator("describe_volumes").paginate(
+        Filters=[*ours, {"Name": f"tag:{DELETION_POLICY_TAG}", "Values": ["Delete"]}]
+    )
+    return [Leftover("volume", found.get("VolumeId", "")) for page in pages for found in page["Volumes"]]
+
+
+def _resources(clients: Clients, stack_id: str) -> Iterable[StackResource]:
+    pages = clients.cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack_id)
+    return [
+        StackResource(
+            found["LogicalResourceId"],
+            found.get("PhysicalResourceId", ""),
+            found["ResourceType"],
+            found["ResourceStatus"],
+            found.get("ResourceStatusReason", ""),
+        )
+        for page in pages
+        for found in page["StackResourceSummaries"]
+    ]

@@ -1,0 +1,57 @@
+"""Reading a change set: what of it needs the user's written consent.
+
+A head node, a file system, a volume with data and a queue whose nodes run are never replaced or removed on the
+operator's own judgement. "Conditional" is taken for yes: CloudFormation could not rule it out.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.facts import Actual, Change
+
+# Resource types whose replacement or removal takes something from the user, and what that is.
+PRECIOUS: dict[str, str] = {
+    "AWS::EC2::Instance": "the head node would be restarted or replaced",
+    "AWS::EC2::Volume": "the volume would be replaced or removed",
+    "AWS::EFS::FileSystem": "the file system would be replaced or removed",
+    "AWS::FSx::FileSystem": "the file system would be replaced or removed",
+    "AWS::AutoScaling::AutoScalingGroup": "the queue's running nodes would be terminated",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A change that waits for consent. `name` is what the user writes into spec.consent."""
+
+    name: str
+    resource: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}: {self.reason}; consent by adding {self.name!r} to spec.consent"
+
+
+def holds(
+    changes: tuple[Change, ...], names: Mapping[str, str], actual: Actual, consent: frozenset[str]
+) -> tuple[Hold, ...]:
+    """The changes that must wait: they lose something precious that the user has not given up by name.
+
+    `names` maps logical ids to consent names. A precious resource that has no name there can be consented to by its
+    logical id.
+    """
+    found = (_hold(change, names.get(change.logical_id, change.logical_id), actual) for change in changes)
+    return tuple(hold for hold in found if hold and hold.name not in consent)
+
+
+def _hold(change: Change, name: str, actual: Actual) -> Hold | None:
+    loses = change.action == "Remove" or (change.action == "Modify" and change.replacement in ("True", "Conditional"))
+    if not loses or change.resource_type not in PRECIOUS:
+        return None
+    if change.resource_type == "AWS::AutoScaling::AutoScalingGroup":
+        group = actual.group(name.removeprefix("queues/"))
+        if group is None or not (group.desired or group.members):
+            return None
+    how = "removed" if change.action == "Remove" else f"Replacement={change.replacement}"
+    causes = f" because of {', '.join(change.causes)}" if change.causes else ""
+    resource = f"{change.logical_id} ({change.resource_type})"
+    return Hold(name, resource, f"{PRECIOUS[change.resource_type]} [{how}]{causes}")

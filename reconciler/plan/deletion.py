@@ -1,0 +1,150 @@
+"""The end of a cluster: fleets to zero, artifacts out, stack, leftovers by tag, and at last the record."""
+
+from collections.abc import Callable, Mapping
+
+from reconciler.actions import (
+    DeleteArtifacts,
+    DeleteStack,
+    DeleteVolumes,
+    Forget,
+    ResizeGroup,
+    TerminateInstances,
+)
+from reconciler.facts import Stack, artifacts_prefix
+from reconciler.plan.draft import Draft, iso
+from reconciler.statuses import TEARDOWN, Teardown
+
+# Seconds. A fleet that does not go within the first is left to the stack's deletion, which waits for it as well.
+FLEET_PATIENCE, LOOK_AT_FLEET, LOOK_AT_STACK = 600, 30, 120
+
+
+def plan(draft: Draft, keep: Callable[[Draft], None]) -> None:
+    """Plan the deletion of a cluster whose spec is gone, or say why it is not deleted, and `keep` it then."""
+    cluster = draft.desired.cluster
+    if cluster and cluster.spec.deletion_protection:
+        keep(draft)
+        message = (
+            "The spec is gone, but spec.deletionProtection was true: the cluster is kept as it was. "
+            "Put the spec back with deletionProtection false, then delete it."
+        )
+        draft.condition("SpecAccepted", False, "DeletionProtected", message)
+        draft.stall("DeletionProtected", message, "Held")
+        return
+    draft.remember(deleting_since=draft.record.deleting_since or draft.now)
+    draft.condition("SpecAccepted", True, "Deleted", "The spec is gone: the cluster is deleted.")
+    draft.phase("Deleting")
+    draft.progress("Deleting", f"Deleting since {iso(draft.record.deleting_since or draft.now)}.")
+    if draft.record.accepted is None:
+        draft.act(Forget(draft.desired.name), "Deleted", "The spec is gone, and nothing was ever made of it.")
+    elif cluster and cluster.spec.deletion_policy == "Retain":
+        _let_go(draft)
+    else:
+        _tear_down(draft)
+
+
+def _let_go(draft: Draft) -> None:
+    name = draft.actual.stack.name if draft.actual.stack else "none"
+    message = f"spec.deletionPolicy is Retain: stack {name} and all in it stay and are no longer watched."
+    draft.act(Forget(draft.desired.name), "Retained", message)
+
+
+def _tear_down(draft: Draft) -> None:
+    stack = draft.actual.stack
+    _list_retained(draft)
+    if stack is None or not stack.owned_by(draft.desired.owner, draft.desired.name):
+        _sweep_out(draft)
+        return
+    step = TEARDOWN.get(stack.status)
+    if step is Teardown.GONE:
+        _sweep_out(draft)
+    elif step is None:
+        message = f"Stack {stack.name} has the status {stack.status}, which this version of Muster does not know."
+        draft.condition("StackReady", False, "UnknownStatus", message)
+        draft.stall("UnknownStatus", message)
+        draft.look(3600)
+    elif step is Teardown.WAIT:
+        _say(draft, f"Stack {stack.name} is {stack.status}.", LOOK_AT_STACK)
+    elif step is Teardown.RETRY:
+        _retry(draft, stack)
+    elif _fleet_is_empty(draft):
+        _delete(draft, stack)
+
+
+def _fleet_is_empty(draft: Draft) -> bool:
+    for group in draft.actual.groups:
+        if (group.min, group.max, group.desired) != (0, 0, 0):
+            message = f"Emptied from {group.desired} nodes: the cluster is deleted."
+            draft.act(ResizeGroup(group.name, 0, 0, 0), "FleetEmptied", message)
+    left = sum(len(group.members) for group in draft.actual.groups)
+    waited = draft.now - (draft.record.deleting_since or draft.now)
+    if not left or waited >= FLEET_PATIENCE:
+        return True
+    _say(draft, f"{left} nodes are still to go.", LOOK_AT_FLEET)
+    return False
+
+
+def _delete(draft: Draft, stack: Stack) -> None:
+    message = f"Deleting stack {stack.name}."
+    prefix = artifacts_prefix(draft.desired.name)
+    draft.act(DeleteArtifacts(prefix), "ArtifactsDeleted", f"Deleting the objects below {prefix}.")
+    draft.act(DeleteStack(stack.id, draft.token("delete", stack.id, stack.status)), "StackDeleting", message)
+    _say(draft, message, LOOK_AT_STACK)
+
+
+def _retry(draft: Draft, stack: Stack) -> None:
+    about = f"delete {stack.id}"
+    blockers = [r for r in draft.actual.resources if r.status == "DELETE_FAILED"]
+    what = "; ".join(f"{r.logical_id} ({r.resource_type} {r.physical_id}): {r.reason}" for r in blockers)
+    reason = what or stack.failure or stack.reason or "no reason is given"
+    failure = draft.held_back(about)
+    if failure is None:
+        done = draft.failure_of(about)
+        token = draft.token("delete", stack.id, done.count if done else 0)
+        failure = draft.fail(about, reason, token, tries=None)
+        message = f"The deletion of stack {stack.name} failed: {reason}. It is tried again."
+        draft.act(DeleteStack(stack.id, token), "DeleteRetried", message, warning=True)
+    _say(draft, f"The deletion of stack {stack.name} failed {failure.count} times: {reason}", LOOK_AT_STACK)
+    if failure.count >= 3:
+        message = f"Stack {stack.name} cannot be deleted because of {reason}. Remove what blocks it; it is tried again."
+        draft.condition("StackReady", False, "DeletionBlocked", message)
+        draft.stall("DeletionBlocked", message, "Deleting")
+
+
+def _sweep_out(draft: Draft) -> None:
+    """Nothing of the stack is left. What bears the cluster's tags outside any stack goes, then the record."""
+    owner = draft.desired.owner
+    instances = tuple(i.id for i in draft.actual.instances if i.alive and i.owner == owner)
+    volumes = tuple(volume.id for volume in draft.actual.volumes)
+    if instances:
+        message = f"{len(instances)} instances outlived the stack."
+        draft.act(TerminateInstances(instances), "LeftoversTerminated", message, warning=True)
+    if volumes:
+        message = f"{len(volumes)} volumes outlived the stack."
+        draft.act(DeleteVolumes(volumes), "LeftoversDeleted", message, warning=True)
+    if instances or volumes:
+        _say(draft, "What the stack left is being removed.", LOOK_AT_FLEET)
+        return
+    name = draft.desired.name
+    prefix = artifacts_prefix(name)
+    kept = ", ".join(f"{item['type']} {item['id']} ({item['policy']})" for item in draft.retained)
+    draft.act(DeleteArtifacts(prefix), "ArtifactsDeleted", f"Deleting the objects below {prefix}.")
+    message = f"Cluster {name} is gone. " + (f"Kept as its spec asked: {kept}." if kept else "Nothing of it is left.")
+    draft.act(Forget(name), "Deleted", message)
+
+
+def _list_retained(draft: Draft) -> None:
+    """What outlives the stack by the spec's own word: read while the stack still knows, remembered after."""
+    rendering = draft.record.rendering
+    policies: Mapping[str, str] = rendering.retained if rendering else {}
+    found = [
+        {"id": r.physical_id, "type": r.resource_type, "policy": policies[r.logical_id]}
+        for r in draft.actual.resources
+        if r.logical_id in policies and r.physical_id
+    ]
+    draft.retained = found or list(draft.record.status.get("retained", ()))
+
+
+def _say(draft: Draft, message: str, seconds: float) -> None:
+    draft.condition("StackReady", False, "Deleting", message)
+    draft.progress("Deleting", message)
+    draft.look(seconds)

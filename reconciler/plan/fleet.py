@@ -1,0 +1,133 @@
+"""The queues' Auto Scaling groups: sizes, suspended processes, and whether their nodes are there."""
+
+from typing import Any
+
+from reconciler.actions import ResizeGroup, ResumeProcesses
+from reconciler.cluster import Queue
+from reconciler.facts import Group, group_name
+from reconciler.plan.draft import Draft
+from reconciler.statuses import LIFECYCLE, MemberStep
+
+# Seconds between looks at a fleet on its way; the groups' events come sooner.
+LOOK_AT_FLEET, LOOK_AT_FAILURE = 60, 300
+# What the template says of every group, so what a stack update sets a group's bounds to.
+TEMPLATE_BOUNDS = (0, 5000)
+
+Sizes = tuple[int, int, int | None]
+
+
+def plan(draft: Draft) -> None:
+    """Plan for each queue, then say how the fleet is as a whole."""
+    troubles = [trouble for queue in draft.cluster.spec.queues for trouble in [_queue(draft, queue)] if trouble]
+    draft.remember(sizes={queue: size for queue, size in draft.record.sizes.items() if queue in _names(draft)})
+    if not troubles:
+        draft.condition("FleetReady", True, "AtSize", "Every queue has the nodes it should have.")
+        return
+    rank = ("Scaling", "LaunchFailed", "NodesSetAside", "GroupMissing", "UnknownStatus", "ConsentRequired")
+    reason = max((reason for reason, _ in troubles), key=rank.index)
+    draft.condition("FleetReady", False, reason, "; ".join(message for _, message in troubles))
+
+
+def _names(draft: Draft) -> set[str]:
+    return {queue.name for queue in draft.cluster.spec.queues}
+
+
+def _queue(draft: Draft, queue: Queue) -> tuple[str, str] | None:
+    group = draft.actual.group(queue.name)
+    wanted = queue.bounds
+    shown: dict[str, Any] = {
+        "name": queue.name,
+        "min": wanted[0],
+        "max": wanted[1],
+        "desired": wanted[2],
+        "inService": 0,
+    }
+    draft.queues.append(shown)
+    if group is None:
+        return _missing(draft, queue)
+    trouble = _resize(draft, queue, group, wanted)
+    _resume(draft, group)
+    shown |= {"desired": _target(group, wanted), "inService": group.in_service, "total": len(group.members)}
+    if group.outdated:
+        shown["outdated"] = group.outdated
+    return trouble or _nodes(draft, group, _target(group, wanted))
+
+
+def _missing(draft: Draft, queue: Queue) -> tuple[str, str] | None:
+    name = group_name(draft.desired.name, queue.name)
+    ready = draft.conditions.get("StackReady")
+    if ready is None or not ready.status:
+        return "Scaling", f"{name} does not exist yet"
+    message = (
+        f"{name} is gone though the stack has it. Remove the queue from the spec, let the update end, and add it again"
+    )
+    draft.stall("GroupMissing", message, "Degraded")
+    return "GroupMissing", message
+
+
+def _target(group: Group, wanted: Sizes) -> int:
+    low, high, desired = wanted
+    return desired if desired is not None else min(max(group.desired, low), high)
+
+
+def _resize(draft: Draft, queue: Queue, group: Group, wanted: Sizes) -> tuple[str, str] | None:
+    """Put a group's sizes in force. What was in force and is no longer is drift; anything else is the user's edit."""
+    low, high, _ = wanted
+    target = _target(group, wanted)
+    last = draft.record.sizes.get(queue.name)
+    if (group.min, group.max, group.desired) == (low, high, target):
+        if last != wanted and not draft.paused:
+            draft.remember(sizes={**draft.record.sizes, queue.name: wanted})
+        return None
+    drift = last == wanted
+    if not drift and target < group.desired and f"queues/{queue.name}" not in draft.cluster.spec.consent:
+        message = (
+            f"{group.name}: {group.desired} nodes run and {target} are wanted, so {group.desired - target} would be "
+            f"terminated; consent by adding 'queues/{queue.name}' to spec.consent"
+        )
+        draft.stall("ConsentRequired", f"The update waits for consent. {message}", "Held")
+        return "ConsentRequired", message
+    by_hand = drift and (group.min, group.max) != TEMPLATE_BOUNDS
+    was = f"min {group.min}, max {group.max}, desired {group.desired}"
+    now = f"min {low}, max {high}, desired {target}"
+    reason = "GroupResized" if by_hand else "SizesApplied"
+    message = f"{'Put back' if by_hand else 'Set'} from {was} to {now}."
+    draft.act(
+        ResizeGroup(group.name, low, high, target),
+        reason,
+        message,
+        warning=by_hand,
+        sizes={**draft.record.sizes, queue.name: wanted},
+    )
+    return None
+
+
+def _resume(draft: Draft, group: Group) -> None:
+    if group.suspended:
+        message = f"Resumed {', '.join(group.suspended)}, which had been suspended."
+        draft.act(ResumeProcesses(group.name, group.suspended), "ProcessesResumed", message, warning=True)
+
+
+def _nodes(draft: Draft, group: Group, target: int) -> tuple[str, str] | None:
+    steps = [LIFECYCLE.get(member.lifecycle) for member in group.members]
+    if None in steps:
+        strange = sorted({m.lifecycle for m in group.members if m.lifecycle not in LIFECYCLE})
+        return (
+            "UnknownStatus",
+            f"{group.name} has members in {', '.join(strange)}, which this version does not know",
+        )
+    if group.in_service == target and MemberStep.GOING not in steps:
+        return None
+    count = f"{group.name} has {group.in_service} of {target} nodes in service"
+    if group.launch_error and len(group.members) < target:
+        draft.look(LOOK_AT_FAILURE)
+        draft.progress("LaunchFailed", count)
+        draft.phase("Degraded")
+        return "LaunchFailed", f"{count}: {group.launch_error}"
+    if MemberStep.PARKED in steps and group.in_service + steps.count(MemberStep.COMING) < target:
+        draft.phase("Degraded")
+        return "NodesSetAside", f"{count}; {steps.count(MemberStep.PARKED)} are set aside (Standby)"
+    draft.look(LOOK_AT_FLEET)
+    draft.progress("Scaling", count)
+    draft.phase("Scaling")
+    return "Scaling", count

@@ -1,0 +1,69 @@
+"""When AWS does not answer as it should: what is remembered, shown, and when the next try is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.outcomes import AwsError, Outcome
+from reconciler.plan.draft import BACKOFF_CEILING, backoff, iso
+from reconciler.record import Failure, Record
+
+# A throttled or broken call is AWS's weather: it is shown from so many in a row on.
+SHOWN_FROM = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """What a pass leaves when a call failed: the record to write, and when to look again (None: at the next event)."""
+
+    record: Record
+    next_look: float | None
+
+
+def setback(record: Record, status: Mapping[str, Any], error: AwsError, doing: str, now: float) -> Setback:
+    """Remember a failed call. `doing` is the action in words, or empty when it was only a look."""
+    about = doing or error.subject
+    source = str(record.generation)
+    old = record.trouble
+    count = old.count + 1 if old and (old.subject, old.source) == (about, source) else 1
+    retry_at = _retry_at(error.outcome, count, f"{record.cluster}/{about}", now)
+    trouble = Failure(about, str(error), source, count, retry_at)
+    shown = _shown(status, error, count, record.generation, now)
+    return Setback(record.remember(trouble=trouble, status=shown, pending=None), retry_at)
+
+
+def _retry_at(outcome: Outcome, count: int, salt: str, now: float) -> float | None:
+    match outcome:
+        case Outcome.TERMINAL:
+            return None
+        case Outcome.BLOCKED:
+            return now + min(backoff(count + 3, salt), BACKOFF_CEILING)
+        case _:
+            return now + backoff(count, salt)
+
+
+def _shown(status: Mapping[str, Any], error: AwsError, count: int, generation: int, now: float) -> dict[str, Any]:
+    if error.outcome is Outcome.RETRY and count < SHOWN_FROM:
+        return dict(status)
+    stalled = error.outcome in (Outcome.TERMINAL, Outcome.BLOCKED)
+    kind, reason = ("Stalled", _reason(error)) if stalled else ("Reconciling", _reason(error))
+    conditions = {c["type"]: c for c in status.get("conditions", ())}
+    told = [(kind, "True"), *([("Ready", "False")] if stalled else [])]
+    for type_, truth in told:
+        was = conditions.get(type_)
+        conditions[type_] = {
+            "type": type_,
+            "status": truth,
+            "reason": reason,
+            "message": str(error),
+            "lastTransitionTime": was["lastTransitionTime"] if was and was["status"] == truth else iso(now),
+            "observedGeneration": generation,
+        }
+    phase = {"phase": "Failed"} if stalled else {}
+    return {**status, **phase, "conditions": [conditions[type_] for type_ in sorted(conditions)]}
+
+
+def _reason(error: AwsError) -> str:
+    """AWS's code as a condition's reason: letters and digits, CamelCase."""
+    words = "".join(c if c.isalnum() else " " for c in error.code).split()
+    return "".join(word[:1].upper() + word[1:] for word in words) or "CallFailed"

@@ -1,0 +1,216 @@
+"""The two tables: reading a cluster, and the writes that only the holder of its lease can make.
+
+A lease is taken by one conditional write: the record is still the one that was read (its fence says so), and
+nobody holds it. Every later write of the pass is conditional on the fence that the lease was given, so a pass that
+has lost its lease cannot overwrite what came after it.
+
+        read (fence 7, free) ──── take: fence 7 and free? ── yes ──▶ fence 8 is mine ── every write: fence 8?
+                                        │                                                   │
+                                        no: Refused                                         no: Refused
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from botocore.exceptions import ClientError
+
+from reconciler.actions import Event
+from reconciler.record import ABSENT, Lease, Record
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+ROW, STATE = "row", "STATE"
+_decode, _encode = TypeDeserializer().deserialize, TypeSerializer().serialize
+
+
+class Refused(Exception):  # noqa: N818 - an outcome, not an error
+    """Somebody else holds the cluster's lease, or took it since. `seconds` is how long it may last."""
+
+    def __init__(self, cluster: str, seconds: float) -> None:
+        super().__init__(f"the lease of cluster {cluster} is another's")
+        self.seconds = seconds
+
+
+def decode(item: Mapping[str, Any]) -> dict[str, Any]:
+    """A raw DynamoDB item as plain Python (numbers are Decimals)."""
+    return {key: _decode(value) for key, value in item.items()}
+
+
+def encode(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain Python as a raw DynamoDB item."""
+    return {key: _encode(value) for key, value in item.items()}
+
+
+def content_hash(item: Mapping[str, Any] | None) -> str:
+    """A hash of what the user wrote, right or wrong, as DynamoDB holds it."""
+    if item is None:
+        return ABSENT
+    written = {key: value for key, value in item.items() if key in ("spec", "annotations")}
+    return hashlib.sha256(json.dumps(written, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+class Store:
+    """The specs (read only: they are the user's) and the state of the clusters of one control plane."""
+
+    def __init__(self, dynamodb: DynamoDBClient, specs_table: str, state_table: str, *, ttl_days: int = 7) -> None:
+        self._dynamodb, self._specs, self._state = dynamodb, specs_table, state_table
+        self._ttl = ttl_days * 86400
+
+    def load(self, cluster: str) -> tuple[dict[str, Any] | None, Record | None]:
+        """The spec's item (raw: undecoded, so that a bad one can be told) and the record, in one consistent read."""
+        wanted: dict[str, Any] = {
+            self._specs: {"Keys": [{"name": {"S": cluster}}], "ConsistentRead": True},
+            self._state: {"Keys": [_key(cluster)], "ConsistentRead": True},
+        }
+        found: dict[str, list[dict[str, Any]]] = {self._specs: [], self._state: []}
+        while wanted:
+            answer = self._dynamodb.batch_get_item(RequestItems=wanted)
+            for table, items in answer.get("Responses", {}).items():
+                found[table].extend(items)
+            wanted = dict(answer.get("UnprocessedKeys", {}))
+        spec = found[self._specs][0] if found[self._specs] else None
+        state = found[self._state][0] if found[self._state] else None
+        return spec, Record.from_item(decode(state)) if state else None
+
+    def take(self, record: Record, owner: str, seconds: float, now: float) -> Record:
+        """Take the lease for so many seconds, or raise Refused. The record's fence is from then on the new one."""
+        lease = Lease(owner, now + seconds, record.lease.fence + 1)
+        values = {
+            ":owner": owner,
+            ":expires": _number(lease.expires),
+            ":fence": lease.fence,
+            ":now": _number(now),
+        }
+        free = "(attribute_not_exists(leaseOwner) OR leaseExpires < :now)"
+        seen = "fence = :seen" if record.lease.fence else "attribute_not_exists(fence)"
+        if record.lease.fence:
+            values[":seen"] = record.lease.fence
+        try:
+            self._dynamodb.update_item(
+                TableName=self._state,
+                Key=_key(record.cluster),
+                UpdateExpression="SET leaseOwner = :owner, leaseExpires = :expires, fence = :fence, kind = :kind",
+                ConditionExpression=f"{seen} AND {free}",
+                ExpressionAttributeValues=encode({**values, ":kind": "cluster"}),
+            )
+        except ClientError as error:
+            raise _refused(error, record.cluster, seconds) from error
+        return record.remember(lease=lease)
+
+    def announce(self, record: Record) -> None:
+        """Write the record while the lease is kept: what is about to be done stands there before it is done."""
+        self._write([self._put(record, release=False)], record)
+
+    def report(self, record: Record, events: Iterable[Event], now: float) -> None:
+        """Write the record and its events at once, and give the lease back."""
+        self._write([self._put(record, release=True), *(self._event(record, event, now) for event in events)], record)
+
+    def forget(self, record: Record, events: Iterable[Event], now: float) -> None:
+        """Delete the cluster's rows, the nodes' first and the record last. Its events go by their time to live."""
+        self._delete_rows(f"{record.cluster}/nodes")
+        last = {
+            "Delete": {
+                "TableName": self._state,
+                "Key": _key(record.cluster),
+                "ConditionExpression": "fence = :fence",
+                "ExpressionAttributeValues": encode({":fence": record.lease.fence}),
+            }
+        }
+        self._write([last, *(self._event(record, event, now) for event in events)], record)
+
+    def events(self, cluster: str) -> list[dict[str, Any]]:
+        """The cluster's events, the oldest first."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._state,
+            KeyConditionExpression="cluster = :cluster AND begins_with(#row, :prefix)",
+            ExpressionAttributeNames={"#row": ROW},
+            ExpressionAttributeValues=encode({":cluster": cluster, ":prefix": "EVENT#"}),
+        )
+        found = [decode(item) for page in pages for item in page["Items"]]
+        return sorted(found, key=lambda event: str(event.get("lastTimestamp", "")))
+
+    def _delete_rows(self, partition: str) -> None:
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._state,
+            KeyConditionExpression="cluster = :cluster",
+            ProjectionExpression="cluster, #row",
+            ExpressionAttributeNames={"#row": ROW},
+            ExpressionAttributeValues=encode({":cluster": partition}),
+        )
+        for page in pages:
+            for item in page["Items"]:
+                self._dynamodb.delete_item(TableName=self._state, Key=item)
+
+    def _write(self, writes: list[Any], record: Record) -> None:
+        try:
+            self._dynamodb.transact_write_items(TransactItems=writes)
+        except ClientError as error:
+            raise _refused(error, record.cluster, 1) from error
+
+    def _put(self, record: Record, *, release: bool) -> dict[str, Any]:
+        item = {**record.to_item(), ROW: STATE, "kind": "cluster", "fence": record.lease.fence}
+        if not release:
+            item |= {"leaseOwner": record.lease.owner, "leaseExpires": _number(record.lease.expires)}
+        return {
+            "Put": {
+                "TableName": self._state,
+                "Item": encode(item),
+                "ConditionExpression": "fence = :fence",
+                "ExpressionAttributeValues": encode({":fence": record.lease.fence}),
+            }
+        }
+
+    def _event(self, record: Record, event: Event, now: float) -> dict[str, Any]:
+        """An event is counted, not repeated: the same reason, object and words are one row."""
+        same = json.dumps([event.reason, event.subject, event.message]).encode()
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+        row = f"EVENT#{hashlib.sha256(same).hexdigest()[:20]}"
+        return {
+            "Update": {
+                "TableName": self._state,
+                "Key": encode({"cluster": record.cluster, ROW: row}),
+                "UpdateExpression": (
+                    "SET reason = :reason, message = :message, subject = :subject, #type = :type, "
+                    "firstTimestamp = if_not_exists(firstTimestamp, :now), lastTimestamp = :now, "
+                    "expires = :expires ADD #count :one"
+                ),
+                "ExpressionAttributeNames": {"#type": "type", "#count": "count"},
+                "ExpressionAttributeValues": encode(
+                    {
+                        ":reason": event.reason,
+                        ":message": event.message,
+                        ":subject": event.subject,
+                        ":type": "Warning" if event.warning else "Normal",
+                        ":now": stamp,
+                        ":expires": int(now) + self._ttl,
+                        ":one": 1,
+                    }
+                ),
+            }
+        }
+
+
+def _key(cluster: str) -> dict[str, Any]:
+    return encode({"cluster": cluster, ROW: STATE})
+
+
+def _number(value: float) -> Any:
+    return Decimal(str(round(value, 3)))
+
+
+def _refused(error: ClientError, cluster: str, seconds: float) -> Exception:
+    """A failed condition is a lost lease; anything else is an error like any other."""
+    response: Any = error.response
+    code = response.get("Error", {}).get("Code")
+    reasons = [reason.get("Code") for reason in response.get("CancellationReasons", ())]
+    if code == "ConditionalCheckFailedException" or "ConditionalCheckFailed" in reasons:
+        return Refused(cluster, seconds)
+    return error

@@ -1,0 +1,142 @@
+"""The sweep: reads everything there is in pages, and wakes the clusters whose facts are not those last seen.
+
+Events make the operator quick; the sweep makes it certain. It costs about N/100 calls for N clusters, and decides
+nothing: a cluster that it wakes gets a pass like any other.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reconciler.facts import CLUSTER_TAG, OWNER_TAG, STACK_PREFIX, Actual, Group, Instance, Stack, digest
+from reconciler.observe import asking, group_of, instance_of, stack_of, tags_of
+from reconciler.record import ABSENT
+from reconciler.store import content_hash, decode, encode
+from reconciler.wake import Wake, send
+
+if TYPE_CHECKING:
+    from reconciler.clients import Clients
+    from reconciler.settings import Settings
+
+# Seconds by which a timer may be late before it is taken for lost.
+TIMER_PATIENCE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the record of a cluster says, as far as the sweep compares it."""
+
+    spec_hash: str
+    digest: str
+    timer: float | None
+
+
+def sweep(clients: Clients, settings: Settings, now: float) -> dict[str, str]:
+    """Wake, by the background queue, each cluster that needs a pass. The answer maps their names to why."""
+    with asking("the sweep"):
+        specs, records = _specs(clients, settings), _records(clients, settings)
+        facts = _facts(clients, settings.owner)
+        found = due(specs, records, facts, now)
+        send(
+            clients.sqs,
+            settings.background_queue_url,
+            [Wake(name, "sweep", uuid.uuid4().hex) for name in found],
+        )
+    return found
+
+
+def due(
+    specs: Mapping[str, str], records: Mapping[str, Known], facts: Mapping[str, Actual], now: float
+) -> dict[str, str]:
+    """Pure: which clusters need a pass, and why. `specs` maps names to content hashes."""
+    names = sorted(specs.keys() | records.keys())
+    why = ((name, _why(specs.get(name, ABSENT), records.get(name), facts.get(name, Actual()), now)) for name in names)
+    return {name: reason for name, reason in why if reason}
+
+
+def _why(spec_hash: str, known: Known | None, actual: Actual, now: float) -> str:
+    if known is None:
+        return "new"
+    if known.spec_hash != spec_hash:
+        return "spec"
+    if known.digest != digest(actual):
+        return "facts"
+    if known.timer is not None and known.timer < now - TIMER_PATIENCE:
+        return "timer"
+    return ""
+
+
+def _specs(clients: Clients, settings: Settings) -> dict[str, str]:
+    pages = clients.dynamodb.get_paginator("scan").paginate(
+        TableName=settings.specs_table,
+        ProjectionExpression="#name, #spec, annotations",
+        ExpressionAttributeNames={"#name": "name", "#spec": "spec"},
+    )
+    return {item["name"].get("S", ""): content_hash(item) for page in pages for item in page["Items"]}
+
+
+def _records(clients: Clients, settings: Settings) -> dict[str, Known]:
+    pages = clients.dynamodb.get_paginator("query").paginate(
+        TableName=settings.state_table,
+        IndexName="clusters",
+        KeyConditionExpression="kind = :kind",
+        ExpressionAttributeValues=encode({":kind": "cluster"}),
+    )
+    items = (decode(item) for page in pages for item in page["Items"])
+    return {str(item["cluster"]): _known(item) for item in items}
+
+
+def _known(item: Mapping[str, Any]) -> Known:
+    timer = item.get("timer")
+    return Known(
+        str(item.get("specHash", ABSENT)),
+        str(item.get("digest", "")),
+        None if timer is None else float(timer),
+    )
+
+
+def _facts(clients: Clients, owner: str) -> dict[str, Actual]:
+    """All that bears this operator's tags, by cluster."""
+    stacks, groups, instances = _stacks(clients, owner), _groups(clients, owner), _instances(clients, owner)
+    names = stacks.keys() | groups.keys() | instances.keys()
+    return {
+        name: Actual(stack=stacks.get(name), groups=tuple(groups[name]), instances=tuple(instances[name]))
+        for name in names
+    }
+
+
+def _stacks(clients: Clients, owner: str) -> dict[str, Stack]:
+    pages = clients.cloudformation.get_paginator("describe_stacks").paginate()
+    found = (
+        stack_of(stack) for page in pages for stack in page["Stacks"] if stack["StackName"].startswith(STACK_PREFIX)
+    )
+    return {stack.tags[CLUSTER_TAG]: stack for stack in found if stack.tags.get(OWNER_TAG) == owner}
+
+
+def _groups(clients: Clients, owner: str) -> defaultdict[str, list[Group]]:
+    pages = clients.autoscaling.get_paginator("describe_auto_scaling_groups").paginate(
+        Filters=[{"Name": f"tag:{OWNER_TAG}", "Values": [owner]}], PaginationConfig={"PageSize": 100}
+    )
+    return _by_cluster((group, group_of(group)) for page in pages for group in page["AutoScalingGroups"])
+
+
+def _instances(clients: Clients, owner: str) -> defaultdict[str, list[Instance]]:
+    pages = clients.ec2.get_paginator("describe_instances").paginate(
+        Filters=[{"Name": f"tag:{OWNER_TAG}", "Values": [owner]}], PaginationConfig={"PageSize": 1000}
+    )
+    found = (instance for page in pages for r in page["Reservations"] for instance in r.get("Instances", ()))
+    return _by_cluster((instance, instance_of(instance)) for instance in found)
+
+
+Fact = TypeVar("Fact")
+
+
+def _by_cluster(found: Iterable[tuple[Mapping[str, Any], Fact]]) -> defaultdict[str, list[Fact]]:
+    sorted_: defaultdict[str, list[Fact]] = defaultdict(list)
+    for described, fact in found:
+        sorted_[tags_of(described).get(CLUSTER_TAG, "")].append(fact)
+    return sorted_
