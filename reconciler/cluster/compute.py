@@ -2,10 +2,11 @@
 
 from typing import Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from reconciler.cluster.base import Distinct, Model
 from reconciler.cluster.text import AmiId, InstanceType, KeyName, KmsKey, PlacementGroup, ShortName, SubnetId
+from reconciler.cluster.volumes import IOPS_TEXT, THROUGHPUT_TEXT
 
 DEFAULT_MAX_SIZE = 10
 
@@ -50,17 +51,13 @@ class RootVolume(Model):
         default=None,
         ge=100,
         le=256000,
-        description=(
-            "I/O operations a second. gp3: 3000 (default) to 80000, above 3000 at most 500 a GiB; io1: 100"
-            " (default) to 64000, at most 50 a GiB; io2: 100 (default) to 256000, at most 1000 a GiB; not for"
-            " gp2."
-        ),
+        description=IOPS_TEXT,
     )
     throughput: int | None = Field(
         default=None,
         ge=125,
         le=2000,
-        description=("MiB/s; gp3 only: 125 (default) to 2000, at most a quarter of the I/O operations a second."),
+        description=THROUGHPUT_TEXT,
     )
     kms_key_id: KmsKey | None = Field(
         default=None,
@@ -99,6 +96,19 @@ class Bounds(NamedTuple):
 
 class Queue(Model):
     """A set of like compute nodes, held by one Auto Scaling group."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "allOf": [
+                {"not": {"required": ["size", "minSize"]}},
+                {"not": {"required": ["size", "maxSize"]}},
+                {
+                    "if": {"not": {"properties": {"capacityType": {"const": "spot"}}, "required": ["capacityType"]}},
+                    "then": {"properties": {"spotMaxPrice": False, "spotAllocationStrategy": False}},
+                },
+            ]
+        }
+    )
 
     name: ShortName = Field(description="Name of the queue, unique in the cluster; its group is muster-CLUSTER.NAME.")
     instance_types: Distinct[InstanceType] = Field(

@@ -135,9 +135,9 @@ class Spec(Model):
     s3_access: Items[S3Access] = Field(default=(), max_length=20, description="S3 data that the nodes may use.")
     iam: Iam = Field(default=Iam(), description="Further rights and limits of the nodes' roles.")
     tags: dict[TagKey, TagValue] = Field(
-        default_factory=dict,
+        default={},
         max_length=40,
-        description="Tags on all that is made. Keys that start with aws: or muster: are reserved.",
+        description="Tags on all that is made. The key Name, and keys that start with aws: or muster:, are reserved.",
     )
     bootstrap: Bootstrap = Field(default=Bootstrap(), description="Scripts to run at first boot.")
     proxy: ProxyUrl | None = Field(default=None, description="HTTP proxy for the nodes' way out.")
@@ -148,7 +148,7 @@ class Spec(Model):
     consent: Distinct[Consent] = Field(
         default=(),
         max_length=40,
-        description=("What an update may replace, remove or shrink: headNode, queues/NAME, sharedStorage/NAME."),
+        description="What an update may replace, remove or shrink: headNode, queues/NAME, sharedStorage/NAME.",
     )
     paused: bool = Field(default=False, description="Leave the cluster as it is: observe, but change nothing.")
     deletion_protection: bool = Field(default=False, description="Hold the deletion of the cluster.")
@@ -165,10 +165,10 @@ class Metadata(Model):
 
     name: ClusterName = Field(description="Name of the cluster, unique in the account and region. Cannot change.")
     labels: dict[LabelKey, LabelValue] = Field(
-        default_factory=dict, max_length=64, description="Short values to select by, as in Kubernetes."
+        default={}, max_length=64, description="Short values to select by, as in Kubernetes."
     )
     annotations: dict[LabelKey, Annotation] = Field(
-        default_factory=dict, max_length=64, description="Free remarks of users and tools."
+        default={}, max_length=64, description="Free remarks of users and tools."
     )
 
 

@@ -1,8 +1,8 @@
 """Shared storage: EBS volumes, RAID arrays, EFS and FSx for Lustre file systems."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from reconciler.cluster.base import Model
 from reconciler.cluster.text import (
@@ -19,26 +19,29 @@ from reconciler.cluster.text import (
     VolumeId,
     WeeklyTime,
 )
+from reconciler.cluster.volumes import IOPS_TEXT, SIZE_TEXT, THROUGHPUT_TEXT
 
 DEFAULT_SIZE = 20
 DEFAULT_SIZES = {"st1": 500, "sc1": 500}
 
 VolumeType = Literal["gp3", "gp2", "io1", "io2", "st1", "sc1", "standard"]
 
-SIZE_TEXT = (
-    "Size in GiB. gp3: 1 to 65536; gp2: 1 to 16384; io1: 4 to 16384; io2: 4 to 65536; st1, sc1: 125 to 16384;"
-    " standard: 1 to 1024."
-)
-IOPS_TEXT = (
-    "I/O operations a second. gp3: 3000 (default) to 80000, above 3000 at most 500 a GiB; io1: 100 (default)"
-    " to 64000, at most 50 a GiB; io2: 100 (default) to 256000, at most 1000 a GiB; not for the other types."
-)
-THROUGHPUT_TEXT = "MiB/s; gp3 only: 125 (default) to 2000, at most a quarter of the I/O operations a second."
 KMS_TEXT = "KMS key to encrypt with; default: the account's key for the service."
 
 
-class Ebs(Model):
+class Settings(Model):
+    """What is wanted of one kind of storage."""
+
+    @property
+    def existing(self) -> str | None:
+        """Id of the volume or file system that exists already, if it is one."""
+        return None
+
+
+class Ebs(Settings):
     """One EBS volume: empty, from a snapshot, or an existing one."""
+
+    model_config = ConfigDict(json_schema_extra={"if": {"required": ["volumeId"]}, "then": {"maxProperties": 1}})
 
     volume_id: VolumeId | None = Field(
         default=None,
@@ -60,11 +63,8 @@ class Ebs(Model):
     encrypted: bool = Field(default=True, description="Encrypt the volume.")
     kms_key_id: KmsKey | None = Field(default=None, description=KMS_TEXT)
 
-    IDENTITY: ClassVar = frozenset({"volume_id"})
-
     @property
-    def existing(self) -> str | None:
-        """Id of the volume that exists already, if it is one."""
+    def existing(self) -> str | None:  # noqa: D102
         return self.volume_id
 
     @property
@@ -75,7 +75,7 @@ class Ebs(Model):
         return self.size or DEFAULT_SIZES.get(self.type, DEFAULT_SIZE)
 
 
-class Raid(Model):
+class Raid(Settings):
     """A RAID array of like EBS volumes."""
 
     level: Literal[0, 1] = Field(description="0 stripes for speed (one lost volume loses all), 1 mirrors for safety.")
@@ -92,21 +92,16 @@ class Raid(Model):
     encrypted: bool = Field(default=True, description="Encrypt the volumes.")
     kms_key_id: KmsKey | None = Field(default=None, description=KMS_TEXT)
 
-    IDENTITY: ClassVar = frozenset[str]()
-
-    @property
-    def existing(self) -> None:
-        """Arrays are always made anew."""
-        return
-
     @property
     def size_gib(self) -> int:
         """Size of each volume in GiB, defaults filled in."""
         return self.size or DEFAULT_SIZES.get(self.type, DEFAULT_SIZE)
 
 
-class Efs(Model):
+class Efs(Settings):
     """An EFS file system: a new or an existing one."""
+
+    model_config = ConfigDict(json_schema_extra={"if": {"required": ["fileSystemId"]}, "then": {"maxProperties": 1}})
 
     file_system_id: EfsId | None = Field(
         default=None,
@@ -130,16 +125,22 @@ class Efs(Model):
     encrypted: bool = Field(default=True, description="Encrypt the file system at rest.")
     kms_key_id: KmsKey | None = Field(default=None, description=KMS_TEXT)
 
-    IDENTITY: ClassVar = frozenset({"file_system_id"})
-
     @property
-    def existing(self) -> str | None:
-        """Id of the file system that exists already, if it is one."""
+    def existing(self) -> str | None:  # noqa: D102
         return self.file_system_id
 
 
-class FsxLustre(Model):
+class FsxLustre(Settings):
     """An FSx for Lustre file system: a new one, one from a backup, or an existing one."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [{"required": [name]} for name in ("storageCapacity", "backupId", "fileSystemId")],
+            "dependentRequired": {"fileSystemId": ["mountName"], "mountName": ["fileSystemId"]},
+            "if": {"required": ["fileSystemId"]},
+            "then": {"maxProperties": 2},
+        }
+    )
 
     file_system_id: FsxId | None = Field(
         default=None,
@@ -153,9 +154,8 @@ class FsxLustre(Model):
         ge=1200,
         le=1_000_000,
         description=(
-            "GiB; required for a new file system. SCRATCH_1: 1200, 2400 or a multiple of 3600; SCRATCH_2 and"
-            " PERSISTENT_1 SSD: 1200 or a multiple of 2400; PERSISTENT_1 HDD: a multiple of 6000 at 12"
-            " MB/s/TiB, of 1800 at 40."
+            "GiB; required for a new file system. SCRATCH_1: 1200, 2400 or a multiple of 3600; PERSISTENT_1 HDD: a "
+            "multiple of 6000 at 12 MB/s per TiB, of 1800 at 40; others: 1200 or a multiple of 2400."
         ),
     )
     deployment_type: Literal["SCRATCH_1", "SCRATCH_2", "PERSISTENT_1", "PERSISTENT_2"] | None = Field(
@@ -163,20 +163,23 @@ class FsxLustre(Model):
     )
     per_unit_storage_throughput: Literal[12, 40, 50, 100, 125, 200, 250, 500, 1000] | None = Field(
         default=None,
-        description="MB/s per TiB; needed with, and only with, PERSISTENT_1. SSD: 50, 100, 200; HDD: 12, 40.",
+        description=(
+            "MB/s per TiB; needed with, and only with, PERSISTENT types. PERSISTENT_1 SSD: 50, 100, 200; PERSISTENT_1 "
+            "HDD: 12, 40; PERSISTENT_2: 125, 250, 500, 1000."
+        ),
     )
     storage_type: Literal["SSD", "HDD"] | None = Field(default=None, description="Default SSD. HDD needs PERSISTENT_1.")
     drive_cache_type: Literal["NONE", "READ"] | None = Field(
         default=None, description="SSD read cache; needed with, and only with, storageType HDD."
     )
-    kms_key_id: KmsKey | None = Field(default=None, description=KMS_TEXT + " PERSISTENT_1 only.")
+    kms_key_id: KmsKey | None = Field(default=None, description=KMS_TEXT + " PERSISTENT types only.")
     imported_file_chunk_size: int | None = Field(
         default=None,
         ge=1,
         le=512000,
         description="MiB of a file on one disk, for imported files. Needs `importPath`.",
     )
-    import_path: S3Uri | None = Field(default=None, description="S3 data to show as files.")
+    import_path: S3Uri | None = Field(default=None, description="S3 data to show as files. Not for PERSISTENT_2.")
     export_path: S3Uri | None = Field(
         default=None, description="Where changed files go; in the bucket of `importPath`, which it needs."
     )
@@ -197,7 +200,7 @@ class FsxLustre(Model):
         description="Days to keep automatic backups, 0 for none. PERSISTENT types without importPath.",
     )
     copy_tags_to_backups: bool | None = Field(
-        default=None, description="Give backups the file system's tags. PERSISTENT_1, no S3 link."
+        default=None, description="Give backups the file system's tags. PERSISTENT types without importPath."
     )
     backup_id: BackupId | None = Field(
         default=None,
@@ -207,11 +210,8 @@ class FsxLustre(Model):
         default=None, description="Compression of new data; default NONE."
     )
 
-    IDENTITY: ClassVar = frozenset({"file_system_id", "mount_name"})
-
     @property
-    def existing(self) -> str | None:
-        """Id of the file system that exists already, if it is one."""
+    def existing(self) -> str | None:  # noqa: D102
         return self.file_system_id
 
     @property
@@ -230,12 +230,15 @@ class FsxLustre(Model):
         return self.deployment.startswith("PERSISTENT")
 
 
-Settings = Ebs | Raid | Efs | FsxLustre
 Kind = Literal["ebs", "raid", "efs", "fsxLustre"]
 
 
 class SharedStorage(Model):
     """One piece of storage that all nodes see below the same directory."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": [kind]} for kind in ("ebs", "raid", "efs", "fsxLustre")]}
+    )
 
     name: ShortName = Field(description="Name, unique in the cluster; `consent` and the status use it.")
     mount_dir: MountDir = Field(

@@ -70,9 +70,9 @@ FSX_ID = Kind(
     "fs-0123456789abcdef0",
 )
 FSX_MOUNT_NAME = Kind(
-    r"^[A-Za-z0-9_]{1,8}$",
-    "1 to 8 letters, digits and underscores",
-    "fsx or abcdefgh",
+    r"^[A-Za-z0-9_-]{1,8}$",
+    "1 to 8 letters, digits and _ -",
+    "abcdefgh",
 )
 BACKUP_ID = Kind(
     r"^backup-[0-9a-f]{8,}$",
@@ -148,8 +148,8 @@ TAG_KEY = Kind(
     "CostCenter",
 )
 TAG_VALUE = Kind(
-    r"^[A-Za-z0-9 _.:/=+@-]{0,256}$",
-    "up to 256 letters, digits, spaces and _ . : / = + @ -",
+    r"^[A-Za-z0-9 _.:/=+@-]{1,256}$",
+    "1 to 256 letters, digits, spaces and _ . : / = + @ -",
     "physics 42",
 )
 LABEL_KEY = Kind(
@@ -161,6 +161,11 @@ LABEL_VALUE = Kind(
     r"^(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$",
     "up to 63 letters, digits and . _ -, starting and ending with a letter or digit",
     "physics",
+)
+ANNOTATION = Kind(
+    "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$",
+    "text without control characters but tabs and line breaks",
+    "seen by ops on Monday",
 )
 CONSENT = Kind(
     r"^(?:headNode|(?:queues|sharedStorage)/[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?)$",
@@ -208,7 +213,7 @@ TagKey = Annotated[str, Field(pattern=TAG_KEY.pattern)]
 TagValue = Annotated[str, Field(pattern=TAG_VALUE.pattern)]
 LabelKey = Annotated[str, Field(pattern=LABEL_KEY.pattern)]
 LabelValue = Annotated[str, Field(pattern=LABEL_VALUE.pattern)]
-Annotation = Annotated[str, Field(max_length=16384)]
+Annotation = Annotated[str, Field(pattern=ANNOTATION.pattern, max_length=16384)]
 Consent = Annotated[str, Field(pattern=CONSENT.pattern)]
 WeeklyTime = Annotated[str, Field(pattern=WEEKLY_TIME.pattern)]
 DailyTime = Annotated[str, Field(pattern=DAILY_TIME.pattern)]

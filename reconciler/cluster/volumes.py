@@ -3,7 +3,18 @@
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
-from reconciler.cluster.errors import FieldError
+from reconciler.cluster.errors import MISSING, FieldError
+
+# The rules below in words, for the descriptions of fields.
+SIZE_TEXT = (
+    "Size in GiB. gp3: 1 to 65536; gp2: 1 to 16384; io1: 4 to 16384; io2: 4 to 65536; st1, sc1: 125 to 16384; "
+    "standard: 1 to 1024."
+)
+IOPS_TEXT = (
+    "I/O operations a second. gp3: 3000 (default) to 80000, above 3000 at most 500 a GiB; io1: required, 100 to "
+    "64000, at most 50 a GiB; io2: required, 100 to 256000, at most 1000 a GiB; not for the other types."
+)
+THROUGHPUT_TEXT = "MiB/s; gp3 only: 125 (default) to 2000, at most a quarter of the I/O operations a second."
 
 THROUGHPUT_PER_IOPS = 0.25  # MiB/s
 
@@ -42,6 +53,8 @@ LIMITS = {
     "standard": Limits(Range(1, 1024)),
 }
 
+# For these types EC2 has no default.
+IOPS_REQUIRED = ("io1", "io2")
 # gp3's first 3000 operations a second come with any size.
 BASELINE_IOPS = 3000
 
@@ -66,9 +79,7 @@ class Volume(Protocol):
 
 
 def volume_problems(volume: Volume, size: int | None, at: str) -> Iterator[FieldError]:
-    """What a volume's type does not take; `size` in GiB, None when a snapshot tells it; `at` is the volume's
-    path.
-    """
+    """What the type of the volume at path `at` does not take; `size` in GiB, None when a snapshot tells it."""
     limits = LIMITS[volume.type]
     if size is not None and size not in limits.size:
         yield FieldError(
@@ -82,6 +93,8 @@ def iops_problems(volume: Volume, limits: Limits, size: int | None, at: str) -> 
     """What is wrong with the I/O operations a second."""
     iops, field = volume.iops, f"{at}.iops"
     if iops is None:
+        if volume.type in IOPS_REQUIRED:
+            yield FieldError(field, MISSING, f"required for {volume.type} volumes", f"add it: {limits.iops}")
         return
     if limits.iops is None:
         yield FieldError(field, str(iops), f"{volume.type} volumes take no iops", "remove iops, or use gp3, io1 or io2")

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Iterator
 
 from reconciler.cluster.compute import HeadNode, Queue
-from reconciler.cluster.efa import efa_support
 from reconciler.cluster.errors import FieldError, short
 from reconciler.cluster.instances import Architecture, architecture
 from reconciler.cluster.model import Cluster
-from reconciler.cluster.rules.names import clashing_names
+from reconciler.cluster.rules.names import repeated_names
 from reconciler.cluster.volumes import volume_problems
 
 
@@ -41,7 +40,7 @@ def architectures(instance_types: Iterable[str]) -> dict[Architecture, str]:
 
 def queue_names_differ(cluster: Cluster) -> Iterator[FieldError]:
     """Queues are told apart by their names."""
-    return clashing_names("spec.queues", [queue.name for queue in cluster.spec.queues])
+    return repeated_names("spec.queues", [queue.name for queue in cluster.spec.queues])
 
 
 def size_or_bounds(cluster: Cluster) -> Iterator[FieldError]:
@@ -139,15 +138,6 @@ def placement_group_takes_no_burstable(cluster: Cluster) -> Iterator[FieldError]
                 yield FieldError(field, name, rule, "choose another type, or remove placementGroup")
 
 
-def efa_needs_types_that_have_it(cluster: Cluster) -> Iterator[FieldError]:
-    """All types of a queue with EFA support it, as far as known."""
-    for at, queue in queues(cluster):
-        for field, name in queue_types(at, queue) if queue.efa else ():
-            if efa_support(name) is False:
-                fix = "choose a type for which describe-instance-types shows EfaSupported, or set efa: false"
-                yield FieldError(field, name, "EC2 attaches no Elastic Fabric Adapter to this type", fix)
-
-
 def hyperthreading_is_x86(cluster: Cluster) -> Iterator[FieldError]:
     """Graviton cores have one thread: there is nothing to switch off."""
     for at, queue in queues(cluster):
@@ -179,7 +169,6 @@ RULES = (
     placement_group_lies_in_one_subnet,
     placement_group_takes_no_burstable,
     efa_lies_in_one_subnet,
-    efa_needs_types_that_have_it,
     hyperthreading_is_x86,
     no_mac,
     root_volumes_fit_their_type,

@@ -3,23 +3,22 @@
 import shlex
 from collections.abc import Iterator
 
-from reconciler.cluster.errors import HIDDEN, FieldError, field_path
+from reconciler.cluster.errors import FieldError, field_path, quoted
 from reconciler.cluster.model import Cluster
 
-RESERVED_TAGS = ("aws:", "muster:")
+RESERVED_PREFIXES = ("aws:", "muster:")
+RESERVED_TAG = "Name"
 # User data holds 16 KB (EC2 user guide, user data), and much else has to be in it.
 MAX_ARGUMENTS = 2048
 
 
 def tags_are_not_reserved(cluster: Cluster) -> Iterator[FieldError]:
-    """aws: is AWS's own, in any case (AWS general reference, tags), and by muster: the operator knows its
-    own.
-    """
-    for key in cluster.spec.tags:
-        prefix = next((reserved for reserved in RESERVED_TAGS if key.lower().startswith(reserved)), None)
-        if prefix:
+    """aws: is AWS's, in any case (AWS general reference, tags); muster: and Name are the operator's."""
+    for key, value in cluster.spec.tags.items():
+        if key.lower().startswith(RESERVED_PREFIXES) or key == RESERVED_TAG:
             field = field_path(("spec", "tags", key))
-            yield FieldError(field, HIDDEN, f"keys that start with {prefix} are reserved", "choose another key")
+            rule = f"{' and '.join(RESERVED_PREFIXES)} at the start of a key, and the key {RESERVED_TAG}, are reserved"
+            yield FieldError(field, quoted(value), rule, "choose another key")
 
 
 def arguments_fit(cluster: Cluster) -> Iterator[FieldError]:

@@ -5,13 +5,16 @@ from pathlib import PurePosixPath
 
 from reconciler.cluster.errors import MISSING, FieldError, quoted, short
 from reconciler.cluster.model import Cluster
-from reconciler.cluster.rules.names import clashing_names
+from reconciler.cluster.rules.names import repeated_names
 from reconciler.cluster.storage import Ebs, Raid, SharedStorage
 from reconciler.cluster.volumes import volume_problems
 
 MAX_EBS = 5
 # Volumes have the device names /dev/sdf to /dev/sdp (EC2 user guide, device names on Linux instances).
 MAX_DEVICES = 11
+
+# What tells which storage it is that exists already.
+IDENTITY = frozenset({"volume_id", "file_system_id", "mount_name"})
 
 # Nothing may be mounted here or below: the node would not boot, or would lose what the system keeps there.
 SYSTEM_TREES = (
@@ -54,7 +57,7 @@ def exactly_one_kind(cluster: Cluster) -> Iterator[FieldError]:
 
 def storage_names_differ(cluster: Cluster) -> Iterator[FieldError]:
     """Entries are told apart by their names."""
-    return clashing_names("spec.sharedStorage", [entry.name for entry in cluster.spec.shared_storage])
+    return repeated_names("spec.sharedStorage", [entry.name for entry in cluster.spec.shared_storage])
 
 
 def mount_dirs_are_apart(cluster: Cluster) -> Iterator[FieldError]:
@@ -85,7 +88,7 @@ def existing_storage_is_given_alone(cluster: Cluster) -> Iterator[FieldError]:
     """What exists already has its settings."""
     for at, entry in storages(cluster):
         for kind, settings in entry.kinds.items():
-            for name in sorted(settings.model_fields_set - settings.IDENTITY) if settings.existing else ():
+            for name in sorted(settings.model_fields_set - IDENTITY) if settings.existing else ():
                 wire = type(settings).model_fields[name].alias
                 rule = "what exists already keeps its settings"
                 shown = short(getattr(settings, name))
