@@ -9,6 +9,7 @@ from reconciler.facts import HASH_TAG, VERSION_TAG
 from reconciler.pins import Pins
 from reconciler.render import head_node, iam, network, notifications, queues, storage
 from reconciler.render.context import (
+    HEAD_NODE,
     Context,
     Json,
     MissingPinError,
@@ -65,8 +66,8 @@ def required_zones(cluster: Cluster) -> set[str]:
 
 
 def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
-    """The stack of a cluster. Raises MissingPinError when `pins` lacks what `required_images` or `required_zones`
-    name.
+    """The stack of a cluster. Raises MissingPinError when `pins` lacks what `required_images` or
+    `required_zones` name.
     """
     context = Context(cluster, site, pins)
     template = {
@@ -82,7 +83,7 @@ def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
         hash=digest,
         tags={**context.tags, HASH_TAG: digest, VERSION_TAG: VERSION},
         names={
-            head_node.HEAD_NODE: "headNode",
+            HEAD_NODE: "headNode",
             **{queues.group(queue): f"queues/{queue.name}" for queue in context.spec.queues},
             **storage.names(context),
         },
@@ -108,8 +109,8 @@ def _outputs(context: Context) -> dict[str, Json]:
         *([ref(network.COMPUTE_GROUP)] if own else []),
     ]
     values: dict[str, object] = {
-        "HeadNodeInstanceId": ref(head_node.HEAD_NODE),
-        "HeadNodePrivateIp": attribute(head_node.HEAD_NODE, "PrivateIp"),
+        "HeadNodeInstanceId": ref(HEAD_NODE),
+        "HeadNodePrivateIp": attribute(HEAD_NODE, "PrivateIp"),
         "QueueUrl": ref(notifications.QUEUE),
         "TopicArn": ref(notifications.TOPIC),
         "LogGroup": ref(head_node.LOG_GROUP),

@@ -20,6 +20,10 @@ class MissingPinError(LookupError):
     """An image or a zone that the rendering needs and the pins lack."""
 
 
+# Logical ids that more than one part of the template refers to.
+HEAD_NODE = "HeadNode"
+
+
 def logical_id(name: str) -> str:
     """A queue's or storage's name as a part of a logical id, which takes letters and digits only.
 

@@ -1,11 +1,12 @@
 """The head node, its address, and the log group that it shares with all nodes."""
 
+from string import ascii_lowercase
+
 from reconciler.cluster import RootVolume
 from reconciler.facts import NODE_TAG
-from reconciler.render import iam, network, userdata
-from reconciler.render.context import Context, Json, Resources, attribute, present, ref, tag_list
+from reconciler.render import iam, network, storage, userdata
+from reconciler.render.context import HEAD_NODE, Context, Json, Resources, attribute, present, ref, tag_list
 
-HEAD_NODE = "HeadNode"
 ELASTIC_IP = "HeadElasticIp"
 LOG_GROUP = "LogGroup"
 CLEANUP = "NodesCleanup"
@@ -18,9 +19,14 @@ ROOT_DEVICES = {"alinux2023": "/dev/xvda", "ubuntu2204": "/dev/sda1", "ubuntu240
 METADATA_OPTIONS = {"HttpEndpoint": "enabled", "HttpPutResponseHopLimit": 1, "HttpTokens": "required"}
 
 
-def root_device(context: Context, volume: RootVolume) -> Json:
-    """The mapping of a node's root volume: encrypted whatever the image's is, and gone with the node."""
-    return {
+def devices(context: Context, volume: RootVolume) -> list[Json]:
+    """The block devices of a node.
+
+    The root volume is encrypted whatever the image's is, and goes with the node. Instance-store disks that
+    are no NVMe devices exist only if they are asked for (EC2 user guide, instance store volumes); a type has
+    at most 24.
+    """
+    root = {
         "DeviceName": ROOT_DEVICES[context.spec.image.os],
         "Ebs": present(
             DeleteOnTermination=True,
@@ -32,6 +38,11 @@ def root_device(context: Context, volume: RootVolume) -> Json:
             VolumeType=volume.type,
         ),
     }
+    disks = [
+        {"DeviceName": f"/dev/xvdb{letter}", "VirtualName": f"ephemeral{number}"}
+        for number, letter in enumerate(ascii_lowercase[:24])
+    ]
+    return [root, *disks]
 
 
 def has_address(context: Context) -> bool:
@@ -90,9 +101,9 @@ def resources(context: Context) -> Resources:
         HEAD_NODE: {
             "Type": "AWS::EC2::Instance",
             # Deleted in the reverse order: the clean-up runs when no node is left to upload.
-            "DependsOn": [CLEANUP, LOG_GROUP],
+            "DependsOn": [CLEANUP, LOG_GROUP, *storage.targets(context)],
             "Properties": present(
-                BlockDeviceMappings=[root_device(context, node.root_volume)],
+                BlockDeviceMappings=devices(context, node.root_volume),
                 IamInstanceProfile=ref(iam.HEAD_PROFILE),
                 ImageId=context.image(node.instance_type, node.ami),
                 InstanceInitiatedShutdownBehavior="stop",

@@ -13,6 +13,8 @@ COMPUTE_PROFILE = "ComputeProfile"
 LIST = ("s3:ListBucket", "s3:GetBucketLocation")
 READ = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+# What EC2 does with a volume's key for whoever attaches it (EBS user guide, encryption requirements).
+KEY_USE = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey")
 ACCESS = {"read": READ, "readWrite": READ + WRITE}
 
 
@@ -44,9 +46,7 @@ def _common(context: Context) -> list[Json]:
 
 def _bootstrap(context: Context) -> list[Json]:
     scripts = (context.spec.bootstrap.pre_install, context.spec.bootstrap.post_install)
-    keys = {
-        script.url.removeprefix("s3://") for script in scripts if script and script.url.startswith("s3://")
-    }
+    keys = {script.url.removeprefix("s3://") for script in scripts if script and script.url.startswith("s3://")}
     arns: list[object] = [f"arn:{context.site.partition}:s3:::{key}" for key in sorted(keys)]
     return [allow("Bootstrap", ["s3:GetObject"], arns)] if arns else []
 
@@ -57,7 +57,7 @@ def _rows(context: Context, actions: list[str]) -> Json:
     return allow("Rows", actions, [context.site.state_table_arn], condition)
 
 
-def _head(context: Context, volumes: list[Json]) -> list[Json]:
+def _head(context: Context, volumes: list[str | Json]) -> list[Json]:
     rows = [
         "dynamodb:GetItem",
         "dynamodb:PutItem",
@@ -73,16 +73,17 @@ def _head(context: Context, volumes: list[Json]) -> list[Json]:
     ]
 
 
-def _attach(context: Context, volumes: list[Json]) -> list[Json]:
+def _attach(context: Context, volumes: list[str | Json]) -> list[Json]:
     """The head node attaches its volumes itself; the tags tell it from all other instances."""
     if not volumes:
         return []
     tags = {CLUSTER_TAG: context.name, OWNER_TAG: context.site.owner, NODE_TAG: "head"}
-    arns: list[object] = [
-        {"Fn::Join": ["", [context.site.arn("ec2", "volume/"), volume]]} for volume in volumes
-    ]
+    arns: list[object] = [{"Fn::Join": ["", [context.site.arn("ec2", "volume/"), volume]]} for volume in volumes]
     itself = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
+    # The keys of the user's volumes are his to name or, of those that exist already, not known here.
+    through_ec2 = {"StringEquals": {"kms:ViaService": f"ec2.{context.site.region}.{context.site.suffix}"}}
     return [
+        allow("UseKeysOfVolumes", KEY_USE, [context.site.arn("kms", "key/*")], through_ec2),
         allow("AttachVolumes", ["ec2:AttachVolume"], arns),
         allow("AttachToItself", ["ec2:AttachVolume"], [context.site.arn("ec2", "instance/*")], itself),
     ]
@@ -153,7 +154,7 @@ def _profile(context: Context, role: str) -> Json:
     }
 
 
-def resources(context: Context, volumes: list[Json]) -> Resources:
+def resources(context: Context, volumes: list[str | Json]) -> Resources:
     """A role and an instance profile for the head node, and one of each for the compute nodes.
 
     `volumes` are references to the EBS volumes that the head node serves.

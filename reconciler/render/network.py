@@ -27,8 +27,9 @@ class Ports(NamedTuple):
 
 SSH = Ports(22, 22)
 NFS = Ports(2049, 2049)
-# Lustre's network and what its servers call back on (FSx for Lustre user guide, VPC security groups).
-LUSTRE = (Ports(988, 988), Ports(1018, 1023))
+# Lustre's ports, 988 and 1018 to 1023 (FSx for Lustre user guide, VPC security groups), as one range: a group
+# holds 60 rules.
+LUSTRE = Ports(988, 1023)
 
 
 def node_groups(context: Context, own: str) -> list[object]:

@@ -7,6 +7,7 @@ from reconciler.render.context import Context, Json, Resources, attribute, ref, 
 TOPIC = "Topic"
 QUEUE = "Queue"
 DEAD_LETTERS = "DeadLetters"
+SUBSCRIPTION = "Subscription"
 
 FOURTEEN_DAYS = 1_209_600
 RECEIVES_BEFORE_DEAD = 10
@@ -102,7 +103,7 @@ def resources(context: Context) -> Resources:
             },
         },
         # Apart from the topic: a subscription written inside a topic can outlive it.
-        "Subscription": {
+        SUBSCRIPTION: {
             "Type": "AWS::SNS::Subscription",
             "Properties": {"Protocol": "sqs", "TopicArn": ref(TOPIC), "Endpoint": attribute(QUEUE, "Arn")},
             "DependsOn": ["QueuePolicy"],

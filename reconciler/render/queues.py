@@ -2,7 +2,7 @@
 
 from reconciler.cluster import Queue
 from reconciler.facts import NODE_TAG, QUEUE_TAG, group_name
-from reconciler.render import head_node, iam, network, notifications, userdata
+from reconciler.render import head_node, hooks, iam, network, notifications, storage, userdata
 from reconciler.render.context import (
     Context,
     Json,
@@ -17,29 +17,6 @@ from reconciler.render.context import (
 # A ceiling that never binds: the reconciler moves the sizes, and a stack update must not.
 CEILING = "5000"
 
-# A node that is silent for so long is given up. A node still at work says so (see userdata), so that this
-# bounds no bootstrap script. In seconds.
-LAUNCH_HEARTBEAT = 1800
-# Nothing on a node completes this hook yet: it is the time that a terminating node's messages have to be read
-# in.
-TERMINATE_HEARTBEAT = 60
-
-LAUNCH_HOOK = "muster-launch"
-TERMINATE_HOOK = "muster-terminate"
-HOOKS = [
-    {
-        "LifecycleHookName": LAUNCH_HOOK,
-        "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
-        "HeartbeatTimeout": LAUNCH_HEARTBEAT,
-        "DefaultResult": "ABANDON",
-    },
-    {
-        "LifecycleHookName": TERMINATE_HOOK,
-        "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
-        "HeartbeatTimeout": TERMINATE_HEARTBEAT,
-        "DefaultResult": "CONTINUE",
-    },
-]
 NOTIFICATIONS = [
     "autoscaling:EC2_INSTANCE_LAUNCH",
     "autoscaling:EC2_INSTANCE_LAUNCH_ERROR",
@@ -77,21 +54,17 @@ def _tags(context: Context, queue: Queue) -> dict[str, str]:
 def _placement(queue: Queue) -> Json | None:
     if queue.placement_group is None:
         return None
-    return {
-        "GroupName": ref(placement_group(queue))
-        if queue.placement_group == DYNAMIC
-        else queue.placement_group
-    }
+    return {"GroupName": ref(placement_group(queue)) if queue.placement_group == DYNAMIC else queue.placement_group}
 
 
 def _template(context: Context, queue: Queue) -> Json:
-    """The launch template. Its interface is EFA's or a plain one; types with several network cards get one."""
+    """The launch template. Types with several network cards get one interface like all others."""
     tags = tag_list(_tags(context, queue))
     return {
         "Type": "AWS::EC2::LaunchTemplate",
         "Properties": {
             "LaunchTemplateData": present(
-                BlockDeviceMappings=[head_node.root_device(context, queue.root_volume)],
+                BlockDeviceMappings=head_node.devices(context, queue.root_volume),
                 IamInstanceProfile={"Arn": attribute(iam.COMPUTE_PROFILE, "Arn")},
                 ImageId=context.image(queue.instance_types[0], queue.ami),
                 KeyName=context.spec.head_node.key_name,
@@ -107,8 +80,7 @@ def _template(context: Context, queue: Queue) -> Json:
                 ],
                 Placement=_placement(queue),
                 TagSpecifications=[
-                    {"ResourceType": kind, "Tags": tags}
-                    for kind in ("instance", "network-interface", "volume")
+                    {"ResourceType": kind, "Tags": tags} for kind in ("instance", "network-interface", "volume")
                 ],
                 UserData=userdata.compute(context, queue),
             ),
@@ -133,11 +105,16 @@ def _group(context: Context, queue: Queue) -> Json:
     """The Auto Scaling group: no sizes that move, no creation signal, no update policy."""
     return {
         "Type": "AWS::AutoScaling::AutoScalingGroup",
-        "DependsOn": [head_node.CLEANUP, head_node.LOG_GROUP, "QueuePolicy", "Subscription"],
+        "DependsOn": [
+            head_node.CLEANUP,
+            head_node.LOG_GROUP,
+            notifications.SUBSCRIPTION,
+            *storage.targets(context),
+        ],
         "Properties": {
             "AutoScalingGroupName": group_name(context.name, queue.name),
             "HealthCheckType": "EC2",
-            "LifecycleHookSpecificationList": HOOKS,
+            "LifecycleHookSpecificationList": hooks.HOOKS,
             "MaxSize": CEILING,
             "MetricsCollection": [{"Granularity": "1Minute"}],
             "MinSize": "0",
@@ -152,9 +129,7 @@ def _group(context: Context, queue: Queue) -> Json:
                 },
             },
             "NewInstancesProtectedFromScaleIn": False,
-            "NotificationConfigurations": [
-                {"NotificationTypes": NOTIFICATIONS, "TopicARN": ref(notifications.TOPIC)}
-            ],
+            "NotificationConfigurations": [{"NotificationTypes": NOTIFICATIONS, "TopicARN": ref(notifications.TOPIC)}],
             "Tags": [{**tag, "PropagateAtLaunch": True} for tag in tag_list(_tags(context, queue))],
             "VPCZoneIdentifier": context.subnets(queue),
         },

@@ -1,0 +1,27 @@
+"""The life-cycle hooks of the queues' groups: what the template says of them and what the nodes have to know."""
+
+LAUNCH_HOOK = "muster-launch"
+TERMINATE_HOOK = "muster-terminate"
+
+# Seconds. A launching node that is silent for so long is given up. One that is still at work says so every
+# BEAT seconds, so that no script of the user's is cut short.
+LAUNCH_HEARTBEAT = 1800
+BEAT = 1200
+# Seconds. Nothing on a node completes this hook yet: it is the time in which the head node can read that it
+# goes.
+TERMINATE_HEARTBEAT = 60
+
+HOOKS = [
+    {
+        "LifecycleHookName": LAUNCH_HOOK,
+        "LifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING",
+        "HeartbeatTimeout": LAUNCH_HEARTBEAT,
+        "DefaultResult": "ABANDON",
+    },
+    {
+        "LifecycleHookName": TERMINATE_HOOK,
+        "LifecycleTransition": "autoscaling:EC2_INSTANCE_TERMINATING",
+        "HeartbeatTimeout": TERMINATE_HEARTBEAT,
+        "DefaultResult": "CONTINUE",
+    },
+]

@@ -1,0 +1,1 @@
+run_once postInstall "$POST_URL" "${POST_ARGS[@]}"

@@ -1,0 +1,1 @@
+run_once preInstall "$PRE_URL" "${PRE_ARGS[@]}"

@@ -1,0 +1,77 @@
+# What every part uses: where we are, trying again, and what becomes of the log at the end.
+# This runs at every boot, so each part first looks whether its work is done already.
+set -Eeuo pipefail
+umask 022
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
+export AWS_DEFAULT_REGION=$REGION AWS_RETRY_MODE=adaptive AWS_MAX_ATTEMPTS=10 AWS_PAGER=
+export DEBIAN_FRONTEND=noninteractive
+LOG=/var/log/muster-bootstrap.log
+touch "$LOG"
+chmod 600 "$LOG"
+exec >>"$LOG" 2>&1
+echo "bootstrap of $CLUSTER begins $(date -u +%FT%TZ)"
+
+# retry SECONDS COMMAND...: until it succeeds or the time is up.
+retry() {
+  local end=$((SECONDS + $1))
+  shift
+  until "$@"; do
+    if ((SECONDS >= end)); then
+      echo "gave up: $*"
+      return 1
+    fi
+    sleep 5
+  done
+}
+
+token() {
+  TOKEN=$(curl -sf -m 5 --noproxy '*' -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' \
+    http://169.254.169.254/latest/api/token)
+}
+
+# imds PATH: one entry of the instance's metadata, version 2 of the service only.
+imds() {
+  curl -sf -m 5 --retry 5 --noproxy '*' -H "X-aws-ec2-metadata-token: $TOKEN" \
+    "http://169.254.169.254/latest/meta-data/$1"
+}
+
+# The log's end as one event of a stream named after the instance. Python is there: cloud-init is written in it.
+ship() {
+  local events=$STATE/events.json
+  python3 -c 'import json, sys, time
+text = open(sys.argv[1], errors="replace").read()[-60000:]
+print(json.dumps([{"timestamp": int(time.time() * 1000), "message": text}]))' "$LOG" >"$events"
+  aws logs create-log-stream --log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE" || true
+  aws logs put-log-events --log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE" \
+    --log-events "file://$events" >/dev/null
+}
+
+# Parts that have somebody to tell about the end put their own in its place.
+report() { :; }
+
+finish() {
+  local status=$?
+  trap - EXIT ERR
+  set +e
+  if ((status == 0)); then
+    echo "bootstrap succeeded"
+  else
+    echo "bootstrap failed with status $status"
+    tail -n 30 "$LOG" >/dev/console
+    tail -c 200000 "$LOG" | aws s3 cp --quiet - "$UPLOAD/$INSTANCE.log"
+  fi
+  ship
+  report "$status"
+  exit "$status"
+}
+trap 'echo "failed in line $LINENO: $BASH_COMMAND"' ERR
+trap finish EXIT
+
+INSTANCE=unknown
+STATE=/var/lib/muster
+mkdir -p "$STATE"
+retry 120 token
+INSTANCE=$(imds instance-id)
+# Of this instance alone: an image made from a node carries the directory of the other one along.
+STATE=/var/lib/muster/$INSTANCE
+mkdir -p "$STATE"
