@@ -61,6 +61,13 @@ class LocalAws:
         """A boto3 client of the administrator for this endpoint."""
         return self.session().client(service, endpoint_url=self.endpoint, **options)
 
+    def set(self, **settings: Any) -> dict[str, Any]:
+        """Change how the additions behave (`local.additions.settings.Settings`); returns all settings."""
+        body = json.dumps(settings).encode()
+        request = urllib.request.Request(f"{self.endpoint}/_local/settings", body, method="PUT")
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.loads(answer.read())
+
 
 @contextlib.contextmanager
 def local_aws(port: int | None = None, auth: bool = True) -> Iterator[LocalAws]:

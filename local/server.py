@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import traceback
 from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -54,6 +55,10 @@ async def _serve(listener: socket.socket, lock, until_eof: bool) -> None:
         threading.Thread(target=_at_eof, args=(loop, stop.set), daemon=True).start()
 
     app = register()
+    from local.additions.fleet import engine
+
+    fleet = asyncio.create_task(engine.run())
+    fleet.add_done_callback(_report)
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75
@@ -68,6 +73,12 @@ def _at_eof(loop: asyncio.AbstractEventLoop, stop) -> None:
     sys.stdin.buffer.read()
     with contextlib.suppress(RuntimeError):  # the loop may be closed already
         loop.call_soon_threadsafe(stop)
+
+
+def _report(task: "asyncio.Task[None]") -> None:
+    """An engine that breaks must not do so in silence."""
+    if not task.cancelled() and (error := task.exception()):
+        traceback.print_exception(error)
 
 
 def _stop_lambda_workers() -> None:

@@ -1,13 +1,38 @@
-"""What MiniStack lacks and Muster needs, each in a module of its own, true to AWS's documented behaviour."""
+"""What MiniStack lacks and Muster needs, each in a module of its own, true to AWS's documented behaviour.
+
+| module | adds |
+| --- | --- |
+| `ec2`, `instance_types` | checked launches, volumes, state-change events, filters and pages |
+| `resources` | CloudFormation resource types of EC2 and FSx |
+| `stacks` | events of stack status changes, visible progress, service roles |
+| `groups`, `fleet` | Auto Scaling's groups and the engine that keeps them at size |
+| `access` | tags and roles for IAM's evaluation |
+| `seeds` | public images and the parameters that name them |
+| `settings` | what a test can set while it runs |
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-Asgi = Callable[..., Awaitable[Any]]
+Asgi = Callable[..., Awaitable[None]]
 
 
 def register() -> Asgi:
-    """Add everything to the MiniStack of this process and return its ASGI application."""
-    from ministack.app import app
+    """Add everything to the MiniStack of this process; returns its ASGI application."""
+    from local.additions.emulator import app as emulator
 
-    return app
+    from local.additions import access, ec2, groups, resources, seeds, settings, stacks
+
+    for module in (seeds, ec2, resources, groups, stacks, access):
+        module.register()
+
+    async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope.get("path") != settings.PATH:
+            await emulator.app(scope, receive, send)
+            return
+        status, body = settings.update((await receive()).get("body", b""))
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return wrapped

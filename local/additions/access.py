@@ -1,0 +1,75 @@
+"""IAM where MiniStack does not look: tags of EC2, Auto Scaling and CloudFormation resources, and iam:PassRole.
+
+MiniStack evaluates the policies of whoever calls an API. For ``aws:ResourceTag`` it has to know the tags of the
+resource called upon; for a role handed to a service AWS wants iam:PassRole on it (IAM User Guide, "Grant a user
+permissions to pass a role to an AWS service").
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ministack.core.responses import get_account_id, get_region
+
+from local.additions.emulator import app, autoscaling, cloudformation, ec2, iam_evaluator, logs, tagging
+
+Tagged = Iterator[tuple[str, list[dict[str, str]]]]
+
+
+class Denied(Exception):
+    """AWS's message for a call that no policy allows."""
+
+
+def register() -> None:
+    """Let policies and the tagging API see these resources' tags."""
+    known = tagging._RESOURCE_TAG_COLLECTORS
+    known.update(ec2=_of_ec2, autoscaling=_of_groups, cloudformation=_of_stacks, elasticfilesystem=tagging._collect_efs)
+    tagging._COLLECTORS.update(ec2=_of_ec2, cloudformation=_of_stack_ids, logs=_of_log_groups, iam=tagging._collect_iam)
+
+
+def check_pass_role(role_arn: str, service: str) -> None:
+    """Raise `Denied` unless the caller of the current request may pass the role to `service`."""
+    signed = iam_evaluator._signed_request.get()
+    if not app.AUTH or signed is None:  # the account's root user
+        return
+    context: dict[str, Any] = {"iam:PassedToService": [service]}
+    key = signed.access_key_id
+    if refused := iam_evaluator.enforce(key, "iam:PassRole", "iam", get_region(), role_arn, context):
+        caller = getattr(refused, "principal_arn", key)
+        raise Denied(f"User: {caller} is not authorized to perform: iam:PassRole on resource: {role_arn}")
+
+
+def _arn(service: str, resource: str) -> str:
+    return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{resource}"
+
+
+def _of_ec2() -> Tagged:
+    """Without what is gone: MiniStack keeps its tags, AWS forgets them within the hour."""
+    stores = {"instance": ec2._instances, "volume": ec2._volumes, "security-group": ec2._security_groups}
+    for resource_id, tags in ec2._tags.items():
+        kind = ec2._guess_resource_type(resource_id)
+        resource = stores[kind].get(resource_id) if kind in stores else {}
+        if resource is not None and (kind != "instance" or resource["State"]["Name"] != "terminated"):
+            yield _arn("ec2", f"{kind}/{resource_id}"), tags
+
+
+def _of_groups() -> Tagged:
+    """By the ARN with which MiniStack evaluates a call upon a group, which has no id in it."""
+    for name, group in autoscaling._asgs.items():
+        yield _arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{name}"), group["Tags"]
+
+
+def _of_stacks() -> Tagged:
+    for name, stack in cloudformation._stacks.items():
+        if stack["StackStatus"] != "DELETE_COMPLETE":
+            yield _arn("cloudformation", f"stack/{name}/*"), stack["Tags"]
+            yield stack["StackId"], stack["Tags"]
+
+
+def _of_stack_ids() -> Tagged:
+    return ((arn, tags) for arn, tags in _of_stacks() if not arn.endswith("/*"))
+
+
+def _of_log_groups() -> Tagged:
+    for name, group in logs._log_groups.items():
+        tags = group.get("tags") or {}
+        yield _arn("logs", f"log-group:{name}"), [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -1,0 +1,24 @@
+"""MiniStack's modules, whose inner functions and stores the additions work with.
+
+They are typed as Any: nothing inside them is an interface, which is why the version of MiniStack is pinned.
+"""
+
+from importlib import import_module
+from typing import Any
+
+app: Any = import_module("ministack.app")
+autoscaling: Any = import_module("ministack.services.autoscaling")
+cloudformation: Any = import_module("ministack.services.cloudformation")
+changesets: Any = import_module("ministack.services.cloudformation.changesets")
+handlers: Any = import_module("ministack.services.cloudformation.handlers")
+provisioners: Any = import_module("ministack.services.cloudformation.provisioners")
+stacks: Any = import_module("ministack.services.cloudformation.stacks")
+ec2: Any = import_module("ministack.services.ec2")
+eventbridge: Any = import_module("ministack.services.eventbridge")
+iam_evaluator: Any = import_module("ministack.core.iam_evaluator")
+lambda_runtime: Any = import_module("ministack.core.lambda_runtime")
+logs: Any = import_module("ministack.services.cloudwatch_logs")
+sns: Any = import_module("ministack.services.sns")
+sqs: Any = import_module("ministack.services.sqs")
+ssm: Any = import_module("ministack.services.ssm")
+tagging: Any = import_module("ministack.services.tagging")

@@ -1,0 +1,39 @@
+"""What a test may tell a running local AWS to do, over HTTP: ``GET`` and ``PUT /_local/settings``."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+PATH = "/_local/settings"
+
+
+@dataclass
+class Settings:
+    """How the additions behave; times in seconds."""
+
+    stack_seconds: float = 0.2
+    """A stack operation stays in its ``*_IN_PROGRESS`` status for at least this long, so that it can be seen."""
+    held_stacks: list[str] = field(default_factory=list)
+    """Operations of these stacks (by name) stay in progress until the name is taken off the list."""
+    complete_hooks: bool = True
+    """Complete lifecycle actions (launching and terminating) at once, with CONTINUE: nothing runs on the instances
+    that could do so. False leaves them to CompleteLifecycleAction and to the hook's heartbeat timeout."""
+    no_capacity: list[dict[str, str]] = field(default_factory=list)
+    """Launches that match one of these fail with InsufficientInstanceCapacity. Keys: ``InstanceType``,
+    ``SubnetId``, ``AvailabilityZone``; all that are given have to match, so ``{}`` matches every launch."""
+    retry_seconds: float = 1.0
+    """An Auto Scaling group whose launch failed tries again after this time, doubled at each failure."""
+
+
+settings = Settings()
+
+
+def update(body: bytes) -> tuple[int, bytes]:
+    """Apply a JSON object of settings; returns HTTP status and answer (all settings, or what is wrong)."""
+    known = {each.name for each in fields(Settings)}
+    changes: dict[str, Any] = json.loads(body or b"{}")
+    if unknown := changes.keys() - known:
+        return 400, json.dumps({"error": f"unknown settings: {sorted(unknown)}", "known": sorted(known)}).encode()
+    for name, value in changes.items():
+        setattr(settings, name, value)
+    return 200, json.dumps(asdict(settings)).encode()
