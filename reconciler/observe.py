@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 from reconciler.facts import (
     CLUSTER_TAG,
@@ -72,7 +73,8 @@ class asking:  # noqa: N801 - reads as a word in `with asking("stack x"):`
             said: Any = error.response.get("Error", {})
             code, message = said.get("Code", "Unknown"), said.get("Message", str(error))
             raise AwsError(self._subject, error.operation_name, code, message, outcome_of(code, message)) from error
-        if isinstance(error, BotoCoreError):
+        # An answer that cannot be parsed is no BotoCoreError, but it is AWS's trouble all the same.
+        if isinstance(error, BotoCoreError | ResponseParserError):
             name = type(error).__name__
             raise AwsError(self._subject, "the call", name, str(error), outcome_of(name)) from error
 

