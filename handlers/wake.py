@@ -1,27 +1,23 @@
 """Lambda entry point of wake: records of the specs table's stream and messages of the inbox become wake-ups.
 
 Both sources take a partial answer: only what could not be sent on is delivered again. The batch processor of
-Powertools works on one record at a time; here all of a batch share one DescribeInstances and few sends, so the
-answer is put together here.
+Powertools works on one record at a time; here a batch shares one DescribeInstances and few sends, so the answer is
+put together here.
 """
 
 import os
 from collections.abc import Iterable, Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from reconciler.clients import Clients
 from reconciler.wake import Found, Ignored, Instance, Wake, find_clusters, origin_of, send, wake_of_record
 
-if TYPE_CHECKING:
-    from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_sqs import SQSClient
-
+clients = Clients()
 logger = Logger()
 metrics = Metrics()
 
@@ -61,7 +57,7 @@ def _of_instances(instances: Mapping[str, Instance]) -> list[str]:
     if not instances:
         return []
     try:
-        clusters = find_clusters(_ec2(), os.environ["MUSTER_OWNER"], {each.id for each in instances.values()})
+        clusters = find_clusters(clients.ec2, os.environ["MUSTER_OWNER"], {each.id for each in instances.values()})
     except (BotoCoreError, ClientError) as error:
         logger.warning("instances not looked up", extra={"error": str(error)})
         return list(instances)
@@ -76,21 +72,11 @@ def _of_instances(instances: Mapping[str, Instance]) -> list[str]:
 
 def _deliver(wakes: Mapping[str, Wake]) -> list[str]:
     """Send the wake-up of each item of the batch; return the items whose wake-up the queue did not take."""
-    refused = send(_sqs(), os.environ["MUSTER_WAKES_QUEUE_URL"], wakes.values())
+    refused = send(clients.sqs, os.environ["MUSTER_WAKES_QUEUE_URL"], wakes.values())
     for wake in wakes.values():
         logger.info("wake", extra={"cluster": wake.cluster, "source": wake.source, "id": wake.id})
     metrics.add_metric("Wakes", MetricUnit.Count, len({wake.cluster for wake in wakes.values()} - refused))
     return [item for item, wake in wakes.items() if wake.cluster in refused]
-
-
-@cache
-def _ec2() -> "EC2Client":
-    return boto3.client("ec2")  # pyright: ignore[reportUnknownMemberType]
-
-
-@cache
-def _sqs() -> "SQSClient":
-    return boto3.client("sqs")  # pyright: ignore[reportUnknownMemberType]
 
 
 _SOURCES = {"aws:dynamodb": _specs, "aws:sqs": _inbox}
