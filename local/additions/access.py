@@ -10,7 +10,7 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
 
-from local.additions.emulator import app, autoscaling, cloudformation, ec2, iam_evaluator, logs, tagging
+from local.additions.emulator import app, autoscaling, cloudformation, ec2, iam_actions, iam_evaluator, logs, tagging
 
 Tagged = Iterator[tuple[str, list[dict[str, str]]]]
 
@@ -22,13 +22,22 @@ class Denied(Exception):
 def register() -> None:
     """Let policies and the tagging API see these resources' tags, and take the loopback interface for TLS.
 
+    SQS knows no right of its own for the calls that take batches (Amazon SQS developer guide, "Using identity-based
+    policies with Amazon SQS"): whoever may send may send many.
+
     AWS's endpoints are reached over TLS, and policies deny whatever is not; what is on the loopback leaves no machine.
     """
     pin = iam_evaluator.pin_request_origin
+    extract = iam_actions.extract_iam_action
+    iam_actions.extract_iam_action = lambda *request: _right(extract(*request))
     app.pin_request_origin = lambda source_ip, _secure: pin(source_ip, True)
     known = tagging._RESOURCE_TAG_COLLECTORS
     known.update(ec2=_of_ec2, autoscaling=_of_groups, cloudformation=_of_stacks, elasticfilesystem=tagging._collect_efs)
     tagging._COLLECTORS.update(ec2=_of_ec2, cloudformation=_of_stack_ids, logs=_of_log_groups, iam=tagging._collect_iam)
+
+
+def _right(action: str | None) -> str | None:
+    return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
 
 
 def check_pass_role(role_arn: str, service: str) -> None:

@@ -15,6 +15,7 @@ provisioners: Any = import_module("ministack.services.cloudformation.provisioner
 stacks: Any = import_module("ministack.services.cloudformation.stacks")
 ec2: Any = import_module("ministack.services.ec2")
 eventbridge: Any = import_module("ministack.services.eventbridge")
+iam_actions: Any = import_module("ministack.core.iam_actions")
 iam_evaluator: Any = import_module("ministack.core.iam_evaluator")
 lambda_runtime: Any = import_module("ministack.core.lambda_runtime")
 logs: Any = import_module("ministack.services.cloudwatch_logs")
