@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler.act import Hands, act
+from reconciler.act import MARGIN, Hands, act
 from reconciler.actions import Event, Forget, subject
 from reconciler.cluster import Cluster, FieldError, Invalid, parse, spec_hash
 from reconciler.cluster.document import from_item
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from reconciler.settings import Settings
 
 UPGRADE_ANNOTATION = "muster/upgrade"
-# Seconds. A pass that has less left than the margin leaves the rest to the next; a lease outlives its pass a little.
-MARGIN, LEASE_SLACK = 10.0, 5.0
+# Seconds by which a lease outlives its pass.
+LEASE_SLACK = 5.0
 # Seconds: an SQS message can be delayed by this much at most; a later look takes several timers.
 LONGEST_TIMER = 900
 # Seconds between looks at references that do not exist (yet).
