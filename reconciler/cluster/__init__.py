@@ -6,7 +6,7 @@ from reconciler.cluster.document import from_item, to_item
 from reconciler.cluster.errors import FieldError, Invalid
 from reconciler.cluster.instances import Architecture, architecture
 from reconciler.cluster.model import API_VERSION, KIND, Cluster, Metadata, Network, Spec
-from reconciler.cluster.parse import parse
+from reconciler.cluster.parsing import parse
 from reconciler.cluster.storage import Ebs, Efs, FsxLustre, Raid, SharedStorage
 
 __all__ = [
