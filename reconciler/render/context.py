@@ -42,6 +42,11 @@ def attribute(logical: str, name: str) -> Json:
     return {"Fn::GetAtt": [logical, name]}
 
 
+def latest(template: str) -> Json:
+    """The version of a launch template that this stack has made last."""
+    return {"LaunchTemplateId": ref(template), "Version": attribute(template, "LatestVersionNumber")}
+
+
 def present(**properties: Any) -> Json:
     """The properties that have a value: None is what the user left to AWS."""
     return {key: value for key, value in properties.items() if value is not None}
@@ -81,9 +86,18 @@ class Context:
         return f"clusters/{self.name}/nodes/"
 
     @property
+    def marks(self) -> dict[str, str]:
+        """The tags that say whose a resource is; the operator touches nothing without them."""
+        return {CLUSTER_TAG: self.name, OWNER_TAG: self.site.owner}
+
+    @property
     def tags(self) -> dict[str, str]:
-        """The tags of all that belongs to the cluster: the user's and the marks of ownership."""
-        return {**self.spec.tags, CLUSTER_TAG: self.name, OWNER_TAG: self.site.owner}
+        """All tags of the cluster, the user's too.
+
+        CloudFormation gives the stack's tags to its resources. They are written out only where it cannot: on
+        what is launched from a launch template. On every resource they could make the template too large.
+        """
+        return {**self.spec.tags, **self.marks}
 
     @property
     def head_subnet(self) -> str:

@@ -5,9 +5,10 @@ from string import ascii_lowercase
 from reconciler.cluster import RootVolume
 from reconciler.facts import NODE_TAG
 from reconciler.render import iam, network, storage, userdata
-from reconciler.render.context import HEAD_NODE, Context, Json, Resources, attribute, present, ref, tag_list
+from reconciler.render.context import HEAD_NODE, Context, Json, Resources, attribute, latest, present, ref, tag_list
 
 ELASTIC_IP = "HeadElasticIp"
+TEMPLATE = "HeadDisks"
 LOG_GROUP = "LogGroup"
 CLEANUP = "NodesCleanup"
 
@@ -55,19 +56,33 @@ def has_address(context: Context) -> bool:
     return context.spec.head_node.elastic_ip or context.spec.network.public_ips
 
 
+def _disks_template(context: Context) -> Resources:
+    return {
+        TEMPLATE: {
+            "Type": "AWS::EC2::LaunchTemplate",
+            "Properties": {
+                "LaunchTemplateData": {"BlockDeviceMappings": devices(context, context.spec.head_node.root_volume)},
+                "TagSpecifications": [{"ResourceType": "launch-template", "Tags": tag_list(context.marks)}],
+            },
+        }
+    }
+
+
 def resources(context: Context) -> Resources:
     """The head node with its address, the log group, and the clean-up of what nodes uploaded.
 
-    The instance is described in full rather than by a launch template, a change of which would replace it. Of
-    its properties only the image, subnet and key pair, and some of a root volume's, cost a replacement; a
-    change of instance type or user data stops and starts it.
+    The instance is described in full rather than by a launch template, a change of which would replace it:
+    all but a root volume's throughput, which CloudFormation takes in a template only. Of its properties only
+    the image, subnet and key pair, and some of a root volume's, cost a replacement; a change of instance type
+    or user data stops and starts it.
     """
     node = context.spec.head_node
-    tags = {**context.tags, NODE_TAG: "head", "Name": f"{context.name} head"}
+    by_template = node.root_volume.throughput is not None
+    tags = {**context.marks, NODE_TAG: "head", "Name": f"{context.name} head"}
     address: Resources = {
         ELASTIC_IP: {
             "Type": "AWS::EC2::EIP",
-            "Properties": {"Domain": "vpc", "Tags": tag_list(context.tags)},
+            "Properties": {"Domain": "vpc", "Tags": tag_list(context.marks)},
         },
         "HeadElasticIpAssociation": {
             "Type": "AWS::EC2::EIPAssociation",
@@ -85,7 +100,7 @@ def resources(context: Context) -> Resources:
             "Properties": {
                 "LogGroupName": context.log_group,
                 "RetentionInDays": context.spec.logs.retention_days,
-                "Tags": tag_list(context.tags),
+                "Tags": tag_list(context.marks),
             },
         },
         CLEANUP: {
@@ -103,12 +118,13 @@ def resources(context: Context) -> Resources:
             # Deleted in the reverse order: the clean-up runs when no node is left to upload.
             "DependsOn": [CLEANUP, LOG_GROUP, *storage.targets(context)],
             "Properties": present(
-                BlockDeviceMappings=devices(context, node.root_volume),
+                BlockDeviceMappings=None if by_template else devices(context, node.root_volume),
                 IamInstanceProfile=ref(iam.HEAD_PROFILE),
                 ImageId=context.image(node.instance_type, node.ami),
                 InstanceInitiatedShutdownBehavior="stop",
                 InstanceType=node.instance_type,
                 KeyName=node.key_name,
+                LaunchTemplate=latest(TEMPLATE) if by_template else None,
                 MetadataOptions=METADATA_OPTIONS,
                 PropagateTagsToVolumeOnCreation=True,
                 SecurityGroupIds=network.node_groups(context, network.HEAD_GROUP),
@@ -118,4 +134,5 @@ def resources(context: Context) -> Resources:
             ),
         },
         **(address if has_address(context) else {}),
+        **(_disks_template(context) if by_template else {}),
     }

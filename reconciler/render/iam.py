@@ -142,7 +142,7 @@ def _role(context: Context, statements: list[Json]) -> Json:
                     "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
                 }
             ],
-            Tags=tag_list(context.tags),
+            Tags=tag_list(context.marks),
         ),
     }
 

@@ -53,7 +53,7 @@ def security_group(context: Context, description: str, ingress: list[Json] | Non
         "GroupDescription": description,
         "VpcId": context.spec.network.vpc_id,
         "SecurityGroupEgress": [{**ALL_TRAFFIC, "CidrIp": "0.0.0.0/0", "Description": "To anywhere"}],
-        "Tags": tag_list(context.tags),
+        "Tags": tag_list(context.marks),
     }
     return {
         "Type": "AWS::EC2::SecurityGroup",

@@ -37,7 +37,7 @@ def resources(context: Context) -> Resources:
     CloudFormation's: SQS refuses the name of a queue that was deleted less than 60 seconds ago, and a cluster
     may be made anew within them.
     """
-    tags = tag_list(context.tags)
+    tags = tag_list(context.marks)
     account = f"arn:{context.site.partition}:iam::{context.site.account}:root"
     return {
         TOPIC: {"Type": "AWS::SNS::Topic", "Properties": {"Tags": tags}},

@@ -8,6 +8,7 @@ from reconciler.render.context import (
     Json,
     Resources,
     attribute,
+    latest,
     logical_id,
     present,
     ref,
@@ -42,9 +43,9 @@ def placement_group(queue: Queue) -> str:
     return f"PlacementGroup{logical_id(queue.name)}"
 
 
-def _tags(context: Context, queue: Queue) -> dict[str, str]:
+def _marks(context: Context, queue: Queue) -> dict[str, str]:
     return {
-        **context.tags,
+        **context.marks,
         NODE_TAG: "compute",
         QUEUE_TAG: queue.name,
         "Name": f"{context.name} {queue.name}",
@@ -59,7 +60,7 @@ def _placement(queue: Queue) -> Json | None:
 
 def _template(context: Context, queue: Queue) -> Json:
     """The launch template. Types with several network cards get one interface like all others."""
-    tags = tag_list(_tags(context, queue))
+    tags = tag_list({**context.tags, **_marks(context, queue)})
     return {
         "Type": "AWS::EC2::LaunchTemplate",
         "Properties": {
@@ -84,7 +85,7 @@ def _template(context: Context, queue: Queue) -> Json:
                 ],
                 UserData=userdata.compute(context, queue),
             ),
-            "TagSpecifications": [{"ResourceType": "launch-template", "Tags": tag_list(context.tags)}],
+            "TagSpecifications": [{"ResourceType": "launch-template", "Tags": tag_list(context.marks)}],
         },
     }
 
@@ -121,16 +122,13 @@ def _group(context: Context, queue: Queue) -> Json:
             "MixedInstancesPolicy": {
                 "InstancesDistribution": _distribution(queue),
                 "LaunchTemplate": {
-                    "LaunchTemplateSpecification": {
-                        "LaunchTemplateId": ref(launch_template(queue)),
-                        "Version": attribute(launch_template(queue), "LatestVersionNumber"),
-                    },
+                    "LaunchTemplateSpecification": latest(launch_template(queue)),
                     "Overrides": [{"InstanceType": kind} for kind in queue.instance_types],
                 },
             },
             "NewInstancesProtectedFromScaleIn": False,
             "NotificationConfigurations": [{"NotificationTypes": NOTIFICATIONS, "TopicARN": ref(notifications.TOPIC)}],
-            "Tags": [{**tag, "PropagateAtLaunch": True} for tag in tag_list(_tags(context, queue))],
+            "Tags": [{**tag, "PropagateAtLaunch": True} for tag in tag_list(_marks(context, queue))],
             "VPCZoneIdentifier": context.subnets(queue),
         },
     }
@@ -145,6 +143,6 @@ def resources(context: Context) -> Resources:
         if queue.placement_group == DYNAMIC:
             made[placement_group(queue)] = {
                 "Type": "AWS::EC2::PlacementGroup",
-                "Properties": {"Strategy": "cluster", "Tags": tag_list(context.tags)},
+                "Properties": {"Strategy": "cluster", "Tags": tag_list(context.marks)},
             }
     return made

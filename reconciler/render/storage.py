@@ -77,7 +77,7 @@ def _volume(context: Context, item: SharedStorage, volume: Ebs | Raid) -> Json:
         KmsKeyId=volume.kms_key_id,
         Size=volume.size_gib,
         SnapshotId=snapshot,
-        Tags=tag_list({**context.tags, "Name": f"{context.name} {item.name}"}),
+        Tags=tag_list({**context.marks, "Name": f"{context.name} {item.name}"}),
         Throughput=volume.throughput,
         VolumeType=volume.type,
     )
@@ -113,7 +113,7 @@ def mount_targets(context: Context, item: SharedStorage) -> dict[str, str]:
 def _efs(context: Context, item: SharedStorage, efs: Efs) -> Resources:
     properties = present(
         Encrypted=efs.encrypted,
-        FileSystemTags=tag_list({**context.tags, "Name": f"{context.name} {item.name}"}),
+        FileSystemTags=tag_list({**context.marks, "Name": f"{context.name} {item.name}"}),
         KmsKeyId=efs.kms_key_id,
         PerformanceMode=efs.performance_mode,
         ProvisionedThroughputInMibps=efs.provisioned_throughput,
@@ -173,7 +173,7 @@ def _lustre(context: Context, item: SharedStorage, lustre: FsxLustre) -> Resourc
         StorageCapacity=lustre.storage_capacity,
         StorageType=lustre.storage_type,
         SubnetIds=[context.head_subnet],
-        Tags=tag_list({**context.tags, "Name": f"{context.name} {item.name}"}),
+        Tags=tag_list({**context.marks, "Name": f"{context.name} {item.name}"}),
     )
     made: Resources = {
         _file_system_id(item): _holds_data(item, {"Type": "AWS::FSx::FileSystem", "Properties": properties}),
