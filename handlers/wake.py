@@ -27,6 +27,7 @@ metrics = Metrics()
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[dict[str, str]]]:  # noqa: ARG001
     """Wake the clusters that a batch is about; answer with the items of the batch to be delivered again."""
     records: list[Mapping[str, Any]] = event["Records"]
+    metrics.add_metric("Triggers", MetricUnit.Count, len(records))
     failed = _SOURCES[records[0]["eventSource"]](records)
     return {"batchItemFailures": [{"itemIdentifier": item} for item in failed]}
 

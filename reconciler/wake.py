@@ -92,7 +92,7 @@ def origin_of(body: str) -> Origin:
         if "timer" in message:
             return _cluster("timer", message["timer"]["cluster"])
         return _READERS[message["source"], message["detail-type"]](message["detail"])
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return Ignored("unreadable")
 
 
