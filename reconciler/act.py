@@ -37,13 +37,30 @@ class Hands:
     seconds_left: Callable[[], float]
 
 
+# What AWS says when an action is done already, or has nothing left to be done to: an error code, or a part of the
+# message where the code is only ValidationError.
+ALREADY: dict[type[Action], tuple[str, ...]] = {
+    actions.CreateStack: ("AlreadyExistsException", "TokenAlreadyExistsException"),
+    actions.CreateChangeSet: ("AlreadyExistsException",),
+    actions.ExecuteChangeSet: ("ChangeSetNotFound", "TokenAlreadyExistsException"),
+    actions.DeleteChangeSet: ("ChangeSetNotFound", "does not exist"),
+    actions.ContinueUpdateRollback: ("TokenAlreadyExistsException",),
+    actions.RollbackStack: ("TokenAlreadyExistsException",),
+    actions.DeleteStack: ("does not exist", "TokenAlreadyExistsException"),
+    actions.ResizeGroup: ("not found",),
+    actions.ResumeProcesses: ("not found",),
+    actions.TerminateInstances: ("InvalidInstanceID.NotFound",),
+    actions.DeleteVolumes: ("InvalidVolume.NotFound",),
+}
+
+
 def act(hands: Hands, action: Action) -> None:
     """Carry out one action. Raises AwsError, except where AWS says that it is done already."""
     try:
         with asking(subject(action)):
             _DO[type(action)](hands, action)
     except AwsError as error:
-        if error.outcome is not Outcome.DONE:
+        if not any(words in f"{error.code}: {error.message}" for words in ALREADY.get(type(action), ())):
             raise
 
 

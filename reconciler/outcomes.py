@@ -6,9 +6,8 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What a pass does after a call."""
+    """What a pass does after a call that failed, and was not done already (see `act`)."""
 
-    DONE = "done, or already so"
     RETRY = "back off and try again"
     BLOCKED = "barred from outside (rights, quota): shown, and tried again at long intervals"
     TERMINAL = "wrong in itself: shown, and tried again when the spec changes"
@@ -46,7 +45,6 @@ CODES: dict[str, Outcome] = {
             "ResourceInUse",
             "InvalidChangeSetStatus",
             "OperationInProgressException",
-            "StackNotFoundException",
         ),
         Outcome.RETRY,
     ),
@@ -75,19 +73,6 @@ CODES: dict[str, Outcome] = {
     ),
     **dict.fromkeys(
         (
-            "AlreadyExistsException",
-            "TokenAlreadyExistsException",
-            "ChangeSetNotFound",
-            "ChangeSetNotFoundException",
-            "NoSuchBucket",
-            "NoSuchKey",
-            "InvalidInstanceID.NotFound",
-            "InvalidVolume.NotFound",
-        ),
-        Outcome.DONE,
-    ),
-    **dict.fromkeys(
-        (
             "ValidationError",
             "ValidationException",
             "InvalidParameterValue",
@@ -99,8 +84,6 @@ CODES: dict[str, Outcome] = {
 
 # AWS says many different things under the code ValidationError; the message tells them apart.
 MESSAGES: tuple[tuple[re.Pattern[str], Outcome], ...] = (
-    (re.compile(r"does not exist|not found", re.IGNORECASE), Outcome.DONE),
-    (re.compile(r"No updates are to be performed"), Outcome.DONE),
     (
         re.compile(r"_IN_PROGRESS|_FAILED state|current(ly)? .* state|in progress", re.IGNORECASE),
         Outcome.RETRY,
