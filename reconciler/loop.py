@@ -92,7 +92,7 @@ def reconcile(tools: Tools, name: str, owner: str) -> Report:
         return Report(name, "absent")
     if loaded and loaded.lease.held(now):
         raise Refused(name, loaded.lease.expires - now)
-    record = noticed(loaded or Record(name, uuid.uuid4().hex), item)
+    record = noticed(loaded or Record(name, uuid.uuid4().hex, created=now), item)
     try:
         considered = consider(tools, record, item, now)
     except AwsError as error:

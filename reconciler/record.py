@@ -85,6 +85,7 @@ class Record:
     queue: [min, max, desired or None].
     `stack_id` is the stack last seen. `failure` is of a stack operation, `trouble` of an AWS call; `pending` is the
     call announced before it was made. `digest` is of the facts last seen. `timer` is the one pending wake-up.
+    `created` is when the cluster's first pass was.
     """
 
     cluster: str
@@ -105,6 +106,7 @@ class Record:
     pending: Pending | None = None
     timer: float | None = None
     digest: str = ""
+    created: float | None = None
     status: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
