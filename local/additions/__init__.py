@@ -6,6 +6,7 @@
 | `resources` | CloudFormation resource types of EC2 and FSx |
 | `stacks` | events of stack status changes, visible progress, service roles |
 | `groups`, `fleet` | Auto Scaling's groups and the engine that keeps them at size |
+| `functions` | Lambda's environment: the package and the SDK alone |
 | `access` | tags and roles for IAM's evaluation |
 | `seeds` | public images and the parameters that name them |
 | `settings` | what a test can set while it runs |
@@ -19,11 +20,10 @@ Asgi = Callable[..., Awaitable[None]]
 
 def register() -> Asgi:
     """Add everything to the MiniStack of this process; returns its ASGI application."""
+    from local.additions import access, ec2, functions, groups, resources, seeds, settings, stacks
     from local.additions.emulator import app as emulator
 
-    from local.additions import access, ec2, groups, resources, seeds, settings, stacks
-
-    for module in (seeds, ec2, resources, groups, stacks, access):
+    for module in (functions, seeds, ec2, resources, groups, stacks, access):
         module.register()
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -290,7 +290,7 @@ def _with_state_events(action: str, during: str, after: str) -> Callable[[Parame
     def answer(p: Parameters) -> Answer:
         before = {each["InstanceId"]: each["State"]["Name"] for each in ec2._instances.values()}
         result = _STATE_ACTIONS[action](p)
-        for instance_id in ec2._parse_member_list(p, "InstanceId") if result[0] == 200 else []:  # noqa: PLR2004
+        for instance_id in ec2._parse_member_list(p, "InstanceId") if result[0] == 200 else []:
             if before.get(instance_id) != after:
                 _state_event(instance_id, during)
                 _state_event(instance_id, after)
@@ -485,6 +485,6 @@ def _delete_placement_group(p: Parameters) -> Answer:
 
 def _delete_volume(p: Parameters) -> Answer:
     result = _PLAIN["DeleteVolume"](p)
-    if result[0] == 200:  # noqa: PLR2004
+    if result[0] == 200:
         ec2._tags.pop(ec2._p(p, "VolumeId"), None)
     return result

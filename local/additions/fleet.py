@@ -68,7 +68,7 @@ def _guarded_step(group: Group) -> None:
     """What is wrong with one group must not stop the others."""
     try:
         step(group, time.time())
-    except Exception:  # noqa: BLE001
+    except Exception:
         logger.exception("Auto Scaling group %s", group["AutoScalingGroupName"])
 
 
@@ -176,7 +176,7 @@ def _requests(group: Group) -> list[dict[str, Any]]:
 
 def _spot(mixed: dict[str, Any]) -> bool:
     share = (mixed.get("InstancesDistribution") or {}).get("OnDemandPercentageAboveBaseCapacity", 100)
-    return int(share) < 100  # noqa: PLR2004
+    return int(share) < 100
 
 
 def _pinned(template: dict[str, Any]) -> dict[str, Any]:

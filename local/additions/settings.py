@@ -11,8 +11,11 @@ PATH = "/_local/settings"
 class Settings:
     """How the additions behave; times in seconds."""
 
+    slow_stacks: str = "muster-*"
+    """The stacks (a glob pattern of names) whose operations take `stack_seconds` and more; others are done at once,
+    since the AWS command line looks again at a stack in progress after 15 seconds only."""
     stack_seconds: float = 0.2
-    """A stack operation stays in its ``*_IN_PROGRESS`` status for at least this long, so that it can be seen."""
+    """Such an operation stays in its ``*_IN_PROGRESS`` status for at least this long, so that it can be seen."""
     held_stacks: list[str] = field(default_factory=list)
     """Operations of these stacks (by name) stay in progress until the name is taken off the list."""
     complete_hooks: bool = True

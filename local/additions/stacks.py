@@ -6,6 +6,7 @@ EventBridge events and on service roles.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from fnmatch import fnmatch
 from typing import Any
 
 from local.additions.access import Denied, check_pass_role
@@ -77,7 +78,7 @@ def _in_progress(
         if stack is not None:
             stack["StackStatus"] = status or stack["StackStatus"]
             before = stack["StackStatus"]
-            await asyncio.sleep(settings.stack_seconds)
+            await asyncio.sleep(settings.stack_seconds if fnmatch(stack_name, settings.slow_stacks) else 0)
             while stack_name in settings.held_stacks:
                 await asyncio.sleep(0.02)
             if stack["StackStatus"] != before:
