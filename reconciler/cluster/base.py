@@ -1,10 +1,11 @@
 """What all models of the resource share."""
 
-from typing import Annotated, TypeVar
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 class Model(BaseModel):
@@ -38,7 +39,21 @@ def unrepeated(items: tuple[Item, ...]) -> tuple[Item, ...]:
 
 # A list on the wire, a tuple in Python: strict mode alone would ask the document for a tuple.
 Items = Annotated[tuple[Item, ...], Field(strict=False)]
-# The same, no entry twice.
-Distinct = Annotated[
-    tuple[Item, ...], Field(strict=False, json_schema_extra={"uniqueItems": True}), AfterValidator(unrepeated)
-]
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """Marks a list of `least` to `most` entries of which none occurs twice: Annotated[Items[...], Distinct(0, 5)].
+
+    One mark for all three, since pydantic takes lengths out of the schema when they are set around a validator.
+    """
+
+    least: int
+    most: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        bounded = {**handler(source), "min_length": self.least, "max_length": self.most}
+        return core_schema.no_info_after_validator_function(unrepeated, cast("CoreSchema", bounded))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "uniqueItems": True}

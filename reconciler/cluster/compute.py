@@ -1,11 +1,20 @@
 """What runs: images, the head node, the queues of compute nodes and their root volumes."""
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import ConfigDict, Field
 
-from reconciler.cluster.base import Distinct, Model
-from reconciler.cluster.text import AmiId, InstanceType, KeyName, KmsKey, PlacementGroup, ShortName, SubnetId
+from reconciler.cluster.base import Distinct, Items, Model
+from reconciler.cluster.text import (
+    AmiId,
+    InstanceType,
+    KeyName,
+    KmsKey,
+    PlacementGroup,
+    ShortName,
+    SubnetId,
+    SubnetIds,
+)
 from reconciler.cluster.volumes import IOPS_TEXT, THROUGHPUT_TEXT
 
 DEFAULT_MAX_SIZE = 10
@@ -111,18 +120,14 @@ class Queue(Model):
     )
 
     name: ShortName = Field(description="Name of the queue, unique in the cluster; its group is muster-CLUSTER.NAME.")
-    instance_types: Distinct[InstanceType] = Field(
-        min_length=1,
-        max_length=40,
+    instance_types: Annotated[Items[InstanceType], Distinct(1, 40)] = Field(
         description=(
             "EC2 instance types, most preferred first, all of one architecture. At most 40, which is what a "
             "mixed instances policy takes."
         ),
     )
-    subnet_ids: Distinct[SubnetId] | None = Field(
+    subnet_ids: SubnetIds | None = Field(
         default=None,
-        min_length=1,
-        max_length=16,
         description=(
             "Subnets to launch nodes in; default: `network.subnetIds`. One only with `placementGroup` or `efa`."
         ),

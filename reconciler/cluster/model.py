@@ -1,6 +1,6 @@
 """The Cluster resource: the whole document, and what of it belongs neither to compute nor to storage."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -21,7 +21,7 @@ from reconciler.cluster.text import (
     S3Arn,
     ScriptUrl,
     SecurityGroupId,
-    SubnetId,
+    SubnetIds,
     TagKey,
     TagValue,
     VpcId,
@@ -39,27 +39,22 @@ class Network(Model):
     """Where the cluster lives and who may reach it."""
 
     vpc_id: VpcId = Field(description="VPC of the cluster, with DNS support and DNS hostnames on.")
-    subnet_ids: Distinct[SubnetId] = Field(
-        min_length=1,
-        max_length=16,
+    subnet_ids: SubnetIds = Field(
         description="Subnets of the nodes; the first is the head node's unless it names its own.",
     )
-    ssh_from: Distinct[Ipv4Cidr] = Field(
+    ssh_from: Annotated[Items[Ipv4Cidr], Distinct(0, 20)] = Field(
         default=(),
-        max_length=20,
         description="IPv4 ranges that may reach the head node by SSH; default: none.",
     )
-    security_group_ids: Distinct[SecurityGroupId] = Field(
+    security_group_ids: Annotated[Items[SecurityGroupId], Distinct(0, 5)] = Field(
         default=(),
-        max_length=5,
         description=(
             "Existing security groups for all nodes instead of the ones Muster makes; they must let the nodes"
             " reach each other. Excludes `sshFrom`."
         ),
     )
-    additional_security_group_ids: Distinct[SecurityGroupId] = Field(
+    additional_security_group_ids: Annotated[Items[SecurityGroupId], Distinct(0, 4)] = Field(
         default=(),
-        max_length=4,
         description="Existing security groups for all nodes besides the others; 5 in all.",
     )
     public_ips: bool = Field(default=False, description="Give nodes public IPv4 addresses when they launch.")
@@ -82,9 +77,8 @@ class S3Access(Model):
 class Iam(Model):
     """Rights of the nodes beyond the least that a cluster needs."""
 
-    additional_policies: Distinct[PolicyArn] = Field(
+    additional_policies: Annotated[Items[PolicyArn], Distinct(0, 10)] = Field(
         default=(),
-        max_length=10,
         description="Managed policies to attach to the nodes' roles (IAM's quota is 10).",
     )
     permissions_boundary: PolicyArn | None = Field(
@@ -141,13 +135,12 @@ class Spec(Model):
     )
     bootstrap: Bootstrap = Field(default=Bootstrap(), description="Scripts to run at first boot.")
     proxy: ProxyUrl | None = Field(default=None, description="HTTP proxy for the nodes' way out.")
-    logs: Logs = Field(default=Logs(), description="Logs.")
+    logs: Logs = Field(default=Logs(), description="The log group of the cluster.")
     idle_time: int | None = Field(
         default=None, ge=1, le=10080, description="Minutes before an idle node is taken. Not supported yet."
     )
-    consent: Distinct[Consent] = Field(
+    consent: Annotated[Items[Consent], Distinct(0, 40)] = Field(
         default=(),
-        max_length=40,
         description="What an update may replace, remove or shrink: headNode, queues/NAME, sharedStorage/NAME.",
     )
     paused: bool = Field(default=False, description="Leave the cluster as it is: observe, but change nothing.")
@@ -177,5 +170,5 @@ class Cluster(Model):
 
     api_version: Literal["muster/v1"] = Field(default=API_VERSION, description="Version of this resource.")
     kind: Literal["Cluster"] = Field(default=KIND, description="Kind of this resource.")
-    metadata: Metadata = Field(description="Name and remarks.")
-    spec: Spec = Field(description="What the user wants.")
+    metadata: Metadata = Field(description="Name, labels, annotations.")
+    spec: Spec = Field(description="The cluster as it should be.")

@@ -18,7 +18,7 @@ def parse(document: object) -> Cluster | Invalid:
     """The cluster that a document describes, or what is wrong with it. Never raises.
 
     The document is a map with `metadata` and `spec`, and `apiVersion` and `kind` if they are right, as
-    `from_item` or a YAML file gives it. Errors come in the order of the document, at most MAX_ERRORS of them
+    `from_item` or a YAML file gives it. Errors come in the order of the fields, at most MAX_ERRORS of them
     and then how many more.
     """
     tree, errors = plain(document)

@@ -79,6 +79,11 @@ def pattern(error: ErrorDetails) -> Advice:
     return Advice(f"must be {kind.rule}", f"write it like {kind.example}")
 
 
+def other(error: ErrorDetails) -> Advice:
+    """Advice in pydantic's words, for what a later version of it may find."""
+    return Advice(error["msg"], "see the published schema")
+
+
 def wrong_type(wanted: str, fix: str, text_fix: str | None = None) -> Callable[[ErrorDetails], Advice]:
     """Advice for a value of another type than the field's; `text_fix` when the value is text."""
     return lambda error: Advice(f"must be {wanted}", text_fix if text_fix and isinstance(error["input"], str) else fix)
@@ -131,7 +136,7 @@ def value_of(error: ErrorDetails) -> str:
 def problem(error: ErrorDetails) -> FieldError:
     """One of pydantic's errors in our words."""
     location = error["loc"]
-    advice = ADVICE[error["type"]](error)
+    advice = ADVICE.get(error["type"], other)(error)
     if location[-1:] == ("[key]",):
         return FieldError(field_path(location[:-2]), quoted(str(location[-2])), f"the name {advice.rule}", advice.fix)
     return FieldError(field_path(location), value_of(error), advice.rule, advice.fix)

@@ -33,8 +33,9 @@ class PublishedSchema(GenerateJsonSchema):
     def dict_schema(self, schema: core_schema.DictSchema) -> JsonSchemaValue:
         """Keys that do not match their pattern are refused; pydantic's own form lets them pass."""
         result = super().dict_schema(schema)
-        for pattern, values in result.pop("patternProperties", {}).items():
-            result |= {"propertyNames": {"pattern": pattern}, "additionalProperties": values}
+        for values in result.pop("patternProperties", {}).values():
+            keys = self.generate_inner(schema.get("keys_schema", core_schema.str_schema()))
+            result |= {"propertyNames": keys, "additionalProperties": values}
         return result
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002

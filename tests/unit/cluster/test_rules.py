@@ -375,9 +375,7 @@ REFUSED = [
     ),
     Case(
         filesystems.drive_cache_goes_with_hdd,
-        lustre(
-            deploymentType="PERSISTENT_1", storageType="HDD", perUnitStorageThroughput=40, storageCapacity=1800
-        ),
+        lustre(deploymentType="PERSISTENT_1", storageType="HDD", perUnitStorageThroughput=40, storageCapacity=1800),
         f"{LUSTRE}.driveCacheType",
         "required with storageType HDD",
     ),
@@ -387,9 +385,7 @@ REFUSED = [
         f"{LUSTRE}.driveCacheType",
         "only with storageType HDD",
     ),
-    Case(
-        filesystems.lustre_needs_are_met, lustre(kmsKeyId="alias/mine"), f"{LUSTRE}.kmsKeyId", "PERSISTENT"
-    ),
+    Case(filesystems.lustre_needs_are_met, lustre(kmsKeyId="alias/mine"), f"{LUSTRE}.kmsKeyId", "PERSISTENT"),
     Case(
         filesystems.lustre_needs_are_met,
         lustre(exportPath="s3://data/out"),
