@@ -72,11 +72,8 @@ def _upload(hands: Hands) -> str:
     hands.clients.s3.put_object(
         Bucket=bucket, Key=key, Body=hands.rendered.body.encode(), ContentType="application/json"
     )
-    return f"https://{bucket}.s3.{hands.settings.region}.{_domain(hands.settings)}/{key}"
-
-
-def _domain(settings: Settings) -> str:
-    return "amazonaws.com.cn" if settings.partition == "aws-cn" else "amazonaws.com"
+    # The endpoint that took the object names the partition's domain as well.
+    return f"{hands.clients.s3.meta.endpoint_url}/{bucket}/{key}"
 
 
 def _stack_input(hands: Hands) -> dict[str, Any]:
