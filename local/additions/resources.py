@@ -144,7 +144,8 @@ def _instance_create(_: str, props: Properties, __: str) -> Made:
              "BlockDeviceMappings", "NetworkInterfaces", "CpuOptions", "LaunchTemplate", "MetadataOptions")  # fmt: skip
     spec = {name: props[name] for name in names if name in props}
     if profile := props.get("IamInstanceProfile"):
-        spec["IamInstanceProfile"] = {"Name": profile}
+        # MiniStack's Ref of a profile is its ARN, where AWS's is its name.
+        spec["IamInstanceProfile"] = {"Name": profile.rpartition("/")[2]}
     if group := props.get("PlacementGroupName"):
         spec["Placement"] = {"GroupName": group}
     tags = _tags("AWS::EC2::Instance", props)
