@@ -1,10 +1,10 @@
 """Makes a plain JSON document of whatever comes in, or says where that cannot be done."""
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
-from reconciler.cluster.errors import FieldError, Location, field_path, quoted, short
+from reconciler.cluster.errors import FieldError, Location, field_path, short
 
 MAX_DEPTH = 32  # DynamoDB nests no deeper (Amazon DynamoDB developer guide, quotas).
 MAX_SIZE = 400 * 1024  # Characters and values; a DynamoDB item holds 400 KiB (same page).
@@ -72,7 +72,7 @@ class Reader:
         """Text that UTF-8 can hold."""
         self.spend(len(value))
         if any("\ud800" <= character <= "\udfff" for character in value):
-            return self.refuse(at, quoted(value), "not valid Unicode", "remove the lone surrogates")
+            return self.refuse(at, f"text of {len(value)}", "not valid Unicode", "remove the lone surrogates")
         return value
 
     def number(self, value: int | float | Decimal, at: Location) -> Json:
@@ -82,7 +82,7 @@ class Reader:
             return self.refuse(at, shown, "not a finite number of at most 38 digits", "write a smaller number")
         return int(value) if value == int(value) else float(value)
 
-    def map(self, value: Mapping[object, object], at: Location) -> Json:
+    def map(self, value: dict[object, object], at: Location) -> Json:
         """A map whose keys are text."""
         result: dict[str, Json] = {}
         for key, item in value.items():
@@ -93,9 +93,9 @@ class Reader:
                 result[key] = self.read(item, (*at, key))
         return result
 
-    def set(self, value: Set[object], at: Location) -> Json:
+    def set(self, value: Iterable[object], at: Location) -> Json:
         """A set, as DynamoDB has them, as a sorted list: the same set reads the same."""
-        return sorted((self.read(item, (*at, index)) for index, item in enumerate(value)), key=short)
+        return sorted((self.read(item, (*at, index)) for index, item in enumerate(value)), key=repr)
 
 
 # The first that fits reads a value: a truth value is a number too in Python.
@@ -103,9 +103,9 @@ READERS: tuple[tuple[Any, Callable[[Reader, Any, Location], Json]], ...] = (
     (bool, Reader.truth),
     (str, Reader.text),
     ((int, float, Decimal), Reader.number),
-    (Mapping, Reader.map),
+    (dict, Reader.map),
     ((list, tuple), Reader.list),
-    (Set, Reader.set),
+    ((set, frozenset), Reader.set),
     (type(None), Reader.null),
 )
 

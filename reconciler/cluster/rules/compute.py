@@ -1,5 +1,6 @@
 """Rules for the head node and the queues."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from reconciler.cluster.compute import HeadNode, Queue
@@ -8,6 +9,8 @@ from reconciler.cluster.instances import Architecture, architecture
 from reconciler.cluster.model import Cluster
 from reconciler.cluster.rules.names import repeated_names
 from reconciler.cluster.volumes import volume_problems
+
+BURSTABLE_OR_FLEX = re.compile(r"t[0-9]|[^.]*-flex\.")
 
 
 def queues(cluster: Cluster) -> Iterator[tuple[str, Queue]]:
@@ -129,12 +132,12 @@ def one_subnet(cluster: Cluster, at: str, queue: Queue, rule: str) -> Iterator[F
         yield FieldError(f"{at}.subnetIds", shown, rule, "give the queue exactly one subnet in subnetIds")
 
 
-def placement_group_takes_no_burstable(cluster: Cluster) -> Iterator[FieldError]:
-    """Burstable types cannot be in a cluster placement group (EC2 user guide, placement strategies)."""
+def placement_group_takes_no_shared_cpu(cluster: Cluster) -> Iterator[FieldError]:
+    """Burstable and flex types cannot be in a cluster placement group (EC2 user guide, placement strategies)."""
     for at, queue in queues(cluster):
         for field, name in queue_types(at, queue) if queue.placement_group == "dynamic" else ():
-            if name.startswith("t") and name[1:2].isdigit():
-                rule = "burstable types cannot be in a cluster placement group"
+            if BURSTABLE_OR_FLEX.match(name):
+                rule = "burstable and flex types cannot be in a cluster placement group"
                 yield FieldError(field, name, rule, "choose another type, or remove placementGroup")
 
 
@@ -167,7 +170,7 @@ RULES = (
     queue_has_one_architecture,
     shared_image_has_one_architecture,
     placement_group_lies_in_one_subnet,
-    placement_group_takes_no_burstable,
+    placement_group_takes_no_shared_cpu,
     efa_lies_in_one_subnet,
     hyperthreading_is_x86,
     no_mac,

@@ -9,6 +9,7 @@ import moto
 import pytest
 
 from reconciler.cluster import Bounds, Queue, architecture
+from reconciler.cluster.rules.compute import BURSTABLE_OR_FLEX
 from reconciler.cluster.text import INSTANCE_TYPE
 from tests.unit.cluster.test_text import holds
 
@@ -27,6 +28,14 @@ def test_architecture_of_all_types_that_ec2_knows() -> None:
     }
 
     assert wrong == {}
+
+
+def test_types_without_placement_groups_are_known() -> None:
+    """But for the generations before the names told it, which EC2 itself refuses."""
+    lacking = {n for n, kind in LINUX.items() if "cluster" not in kind["PlacementGroupInfo"]["SupportedStrategies"]}
+    old = {name for name in lacking if name.split(".")[0] in {"c1", "m1", "m2", "m3", "vt1"}}
+
+    assert {name for name in LINUX if BURSTABLE_OR_FLEX.match(name)} == lacking - old
 
 
 @pytest.mark.parametrize(

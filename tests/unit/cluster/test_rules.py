@@ -96,10 +96,16 @@ REFUSED = [
         "exactly one subnet",
     ),
     Case(
-        compute.placement_group_takes_no_burstable,
+        compute.placement_group_takes_no_shared_cpu,
         queue(placementGroup="dynamic", instanceTypes=["c7i.large", "t3.large"]),
         "spec.queues[0].instanceTypes[1]",
-        "burstable types",
+        "burstable and flex types",
+    ),
+    Case(
+        compute.placement_group_takes_no_shared_cpu,
+        queue(placementGroup="dynamic", instanceTypes=["c7i-flex.large"]),
+        "spec.queues[0].instanceTypes[0]",
+        "burstable and flex types",
     ),
     Case(
         compute.efa_lies_in_one_subnet,
