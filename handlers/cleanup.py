@@ -14,6 +14,7 @@ from reconciler.cleanup import empty_prefix, empty_repository
 from reconciler.custom_resource import Calls, Kind, ecr_target, s3_target, serve
 
 RESERVE = 90.0  # seconds: the longest call with all its retries, and the answer with its own
+BACKOFF = 0.5  # seconds before the second retry of the answer; doubled each time
 logger = Logger()
 
 KINDS: dict[str, Kind] = {
@@ -40,7 +41,7 @@ def _put(url: str, body: bytes) -> None:
 
     Raises urllib3's `HTTPError` when it cannot be delivered, `OSError` when it is refused.
     """
-    retries = urllib3.Retry(total=6, backoff_factor=0.5, status_forcelist=range(500, 600), allowed_methods=["PUT"])
+    retries = urllib3.Retry(total=6, backoff_factor=BACKOFF, status_forcelist=range(500, 600), allowed_methods=["PUT"])
     answer = urllib3.PoolManager(timeout=10).request(
         "PUT", url, body=body, headers={"Content-Type": ""}, retries=retries
     )
