@@ -74,7 +74,7 @@ PARTS: tuple[tuple[str, Callable[[Node], object]], ...] = (
     ("hyperthreading", lambda node: node.queue and node.queue.disable_hyperthreading),
     ("scripts", lambda node: any(phases(node).values())),
     ("pre_install", lambda node: phases(node)["PRE"]),
-    ("shared", lambda node: node.context.spec.shared_storage),
+    ("shared", lambda _: True),
     ("volumes", lambda node: node.head and node.items("ebs", "raid")),
     ("ebs", lambda node: node.head and node.items("ebs")),
     ("raid", lambda node: node.head and node.items("raid")),

@@ -1,4 +1,5 @@
-# Arrays. An array that is there is found, one whose members all hold nothing is made, anything else is an error.
+# Arrays. One that is there is found, one whose members all hold nothing is made, anything else is an error. A name has
+# at most 32 characters: the first volume's id will do.
 raid() {
   local level=$1 directory=$2 members=() member array blanks=0
   attach_all "${@:3}"
@@ -10,7 +11,7 @@ raid() {
       blanks=$((blanks + 1))
     fi
   done
-  array=/dev/md/muster${directory//\//-}
+  array=/dev/md/$3
   if ((blanks == ${#members[@]})); then
     mdadm --create "$array" --run --level="$level" --raid-devices="${#members[@]}" "${members[@]}"
   elif [[ -z $(array_of "${members[0]}") ]]; then

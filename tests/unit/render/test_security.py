@@ -373,8 +373,3 @@ def test_a_queue_more_is_a_right_more_for_its_nodes():
     made = resources(queues=[QUEUE, {**QUEUE, "name": "more"}])
     groups = rights(made["ComputeRole"])["LaunchHook"]["Resource"]
     assert [arn.rpartition("/")[2] for arn in groups] == ["muster-demo.compute", "muster-demo.more"]
-
-
-def test_secrets_have_no_place_in_the_template():
-    """Scripts' arguments are the only free text; the model warns of secrets in them."""
-    assert "password" not in rendered(cluster()).body.lower()
