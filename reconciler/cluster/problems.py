@@ -133,11 +133,17 @@ def value_of(error: ErrorDetails) -> str:
     return short(value)
 
 
+def is_about_key(error: ErrorDetails) -> bool:
+    """Whether the key of an open map is wrong: pydantic puts "[key]" behind it then, but users may write that too."""
+    *_, key, mark = (None, None, *error["loc"])
+    return mark == "[key]" and key == error["input"] and error["type"] != "extra_forbidden"
+
+
 def problem(error: ErrorDetails) -> FieldError:
     """One of pydantic's errors in our words."""
     location = error["loc"]
     advice = ADVICE.get(error["type"], other)(error)
-    if location[-1:] == ("[key]",):
+    if is_about_key(error):
         return FieldError(field_path(location[:-2]), quoted(str(location[-2])), f"the name {advice.rule}", advice.fix)
     return FieldError(field_path(location), value_of(error), advice.rule, advice.fix)
 

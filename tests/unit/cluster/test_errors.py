@@ -160,6 +160,18 @@ def test_null_is_refused_everywhere() -> None:
     ]
 
 
+def test_a_field_that_is_called_as_pydantic_calls_keys() -> None:
+    result = parse(document({"tags": {"[key]": "${x}"}, "[key]": 1}, **{"[key]": 1}))
+
+    assert isinstance(result, Invalid)
+    assert [(error.field, error.value) for error in result.errors] == [
+        ("spec.tags", '"[key]"'),
+        ('spec.tags["[key]"]', '"${x}"'),
+        ('spec["[key]"]', "1"),
+        ('["[key]"]', "1"),
+    ]
+
+
 def test_errors_of_all_fields_are_told_at_once() -> None:
     result = parse(document({"headNode": None, "paused": 1, **queue(size="x", efa=3)}))
 
