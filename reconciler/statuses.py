@@ -99,11 +99,23 @@ CHANGE_SET: dict[str, ChangeSetStep] = {
     "FAILED": ChangeSetStep.FAILED,
 }
 
-# ExecutionStatus of a change set that was created: only an available one can be carried out; a spent one needs no
-# deletion.
-CHANGE_SET_EXECUTABLE = "AVAILABLE"
-CHANGE_SET_RUNNING = "EXECUTE_IN_PROGRESS"
-CHANGE_SET_SPENT = frozenset({"EXECUTE_IN_PROGRESS", "EXECUTE_COMPLETE"})
+class Execution(StrEnum):
+    """What the execution status of a change set that was created asks of the next pass."""
+
+    READY = "judge it, and carry it out"
+    RUNNING = "wait for CloudFormation"
+    SPENT = "it was carried out; CloudFormation drops it itself"
+    BARRED = "it cannot be carried out: delete it and make another"
+
+
+EXECUTION: dict[str, Execution] = {
+    "UNAVAILABLE": Execution.BARRED,
+    "AVAILABLE": Execution.READY,
+    "EXECUTE_IN_PROGRESS": Execution.RUNNING,
+    "EXECUTE_COMPLETE": Execution.SPENT,
+    "EXECUTE_FAILED": Execution.BARRED,
+    "OBSOLETE": Execution.BARRED,
+}
 
 # How CloudFormation says that a change set would change nothing.
 NO_CHANGES = ("didn't contain changes", "No updates are to be performed")

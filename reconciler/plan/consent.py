@@ -17,18 +17,22 @@ PRECIOUS: dict[str, str] = {
     "AWS::FSx::FileSystem": "the file system would be replaced or removed",
     "AWS::AutoScaling::AutoScalingGroup": "the queue's running nodes would be terminated",
 }
+# What a ResourceChange can do without a loss. Any other action counts as one, those that AWS may yet invent as well.
+HARMLESS = frozenset({"Add", "Import"})
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A change that waits for consent. `name` is what the user writes into spec.consent."""
+    """A change that waits for consent. `name` is what the user writes into spec.consent; empty when it is not known."""
 
     name: str
     resource: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.resource}: {self.reason}; consent by adding {self.name!r} to spec.consent"
+        unnamed = "its name in the spec is not known any more, so put it back into the spec"
+        way_out = f"consent by adding {self.name!r} to spec.consent" if self.name else unnamed
+        return f"{self.resource}: {self.reason}; {way_out}"
 
 
 def holds(
@@ -36,22 +40,21 @@ def holds(
 ) -> tuple[Hold, ...]:
     """The changes that must wait: they lose something precious that the user has not given up by name.
 
-    `names` maps logical ids to consent names. A precious resource that has no name there can be consented to by its
-    logical id.
+    `names` maps logical ids to consent names. A precious resource that has no name there is kept.
     """
-    found = (_hold(change, names.get(change.logical_id, change.logical_id), actual) for change in changes)
+    found = (_hold(change, names.get(change.logical_id, ""), actual) for change in changes)
     return tuple(hold for hold in found if hold and hold.name not in consent)
 
 
 def _hold(change: Change, name: str, actual: Actual) -> Hold | None:
-    loses = change.action == "Remove" or (change.action == "Modify" and change.replacement in ("True", "Conditional"))
-    if not loses or change.resource_type not in PRECIOUS:
+    spared = change.action in HARMLESS or (change.action == "Modify" and change.replacement in ("", "False"))
+    if spared or change.resource_type not in PRECIOUS:
         return None
-    if change.resource_type == "AWS::AutoScaling::AutoScalingGroup":
+    if name and change.resource_type == "AWS::AutoScaling::AutoScalingGroup":
         group = actual.group(name.removeprefix("queues/"))
         if group is None or not (group.desired or group.members):
             return None
-    how = "removed" if change.action == "Remove" else f"Replacement={change.replacement}"
+    how = f"Replacement={change.replacement}" if change.replacement else change.action
     causes = f" because of {', '.join(change.causes)}" if change.causes else ""
     resource = f"{change.logical_id} ({change.resource_type})"
     return Hold(name, resource, f"{PRECIOUS[change.resource_type]} [{how}]{causes}")

@@ -21,6 +21,14 @@ FLEET_PATIENCE, LOOK_AT_FLEET, LOOK_AT_STACK = 600, 30, 120
 def plan(draft: Draft, keep: Callable[[Draft], None]) -> None:
     """Plan the deletion of a cluster whose spec is gone, or say why it is not deleted, and `keep` it then."""
     cluster = draft.desired.cluster
+    if cluster is None and draft.record.accepted is not None:
+        message = (
+            "The spec is gone, and this version of Muster cannot read the one that was accepted, so it cannot know "
+            "whether that protected or retained anything. Put the spec back, corrected, then delete it."
+        )
+        draft.condition("SpecAccepted", False, "UnreadableSpec", message)
+        draft.stall("UnreadableSpec", message, "Held")
+        return
     if cluster and cluster.spec.deletion_protection:
         keep(draft)
         message = (
@@ -65,7 +73,7 @@ def _tear_down(draft: Draft) -> None:
     elif step is Teardown.WAIT:
         _say(draft, f"Stack {stack.name} is {stack.status}.", LOOK_AT_STACK)
     elif step is Teardown.RETRY:
-        _retry(draft, stack)
+        retry(draft, stack)
     elif _fleet_is_empty(draft):
         _delete(draft, stack)
 
@@ -91,7 +99,8 @@ def _delete(draft: Draft, stack: Stack) -> None:
     _say(draft, message, LOOK_AT_STACK)
 
 
-def _retry(draft: Draft, stack: Stack) -> None:
+def retry(draft: Draft, stack: Stack) -> None:
+    """A stack whose deletion failed: it is deleted again at growing intervals, and what blocks it is named."""
     about = f"delete {stack.id}"
     blockers = [r for r in draft.actual.resources if r.status == "DELETE_FAILED"]
     what = "; ".join(f"{r.logical_id} ({r.resource_type} {r.physical_id}): {r.reason}" for r in blockers)
@@ -100,9 +109,9 @@ def _retry(draft: Draft, stack: Stack) -> None:
     if failure is None:
         done = draft.failure_of(about)
         token = draft.token("delete", stack.id, done.count if done else 0)
-        failure = draft.fail(about, reason, token, tries=None)
+        failure = draft.counted(about, reason, token, tries=None)
         message = f"The deletion of stack {stack.name} failed: {reason}. It is tried again."
-        draft.act(DeleteStack(stack.id, token), "DeleteRetried", message, warning=True)
+        draft.act(DeleteStack(stack.id, token), "DeleteRetried", message, warning=True, failure=failure)
     _say(draft, f"The deletion of stack {stack.name} failed {failure.count} times: {reason}", LOOK_AT_STACK)
     if failure.count >= 3:
         message = f"Stack {stack.name} cannot be deleted because of {reason}. Remove what blocks it; it is tried again."
@@ -127,9 +136,9 @@ def _sweep_out(draft: Draft) -> None:
     name = draft.desired.name
     prefix = artifacts_prefix(name)
     kept = ", ".join(f"{item['type']} {item['id']} ({item['policy']})" for item in draft.retained)
-    draft.act(DeleteArtifacts(prefix), "ArtifactsDeleted", f"Deleting the objects below {prefix}.")
     message = f"Cluster {name} is gone. " + (f"Kept as its spec asked: {kept}." if kept else "Nothing of it is left.")
-    draft.act(Forget(name), "Deleted", message)
+    if draft.act(DeleteArtifacts(prefix), "ArtifactsDeleted", f"Deleting the objects below {prefix}."):
+        draft.act(Forget(name), "Deleted", message)
 
 
 def _list_retained(draft: Draft) -> None:

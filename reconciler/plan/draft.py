@@ -144,22 +144,26 @@ class Draft:
     @property
     def paused(self) -> bool:
         """Whether the user asked for eyes only. A deletion is asked for later than a pause, so it wins."""
-        return self.desired.present and self.desired.cluster is not None and self.desired.cluster.spec.paused
+        if self.desired.cluster is None:
+            return False
+        spec = self.desired.cluster.spec
+        return spec.paused and (self.desired.present or spec.deletion_protection)
 
-    def act(self, action: Action, reason: str, message: str, *, warning: bool = False, **remembered: Any) -> None:
-        """Ask for an action; once it is done, say so and remember what is then true.
+    def act(self, action: Action, reason: str, message: str, *, warning: bool = False, **remembered: Any) -> bool:
+        """Ask for an action; once it is done, say so and remember what is then true. Returns whether it is to be done.
 
         When paused, or when the same call failed and its next time has not come, it is only noted.
         """
         trouble = self.record.trouble
         if trouble and self._still_holds(trouble, action):
             self._hold(action, trouble)
-            return
+            return False
         if self.paused:
             self.withheld.append(action)
-            return
+            return False
         self.remember(**remembered)
         self.steps.append(Step(action, Event(reason, message, subject(action), warning), self.record))
+        return True
 
     def _still_holds(self, trouble: Failure, action: Action) -> bool:
         same = trouble.subject == words(action) and trouble.source == str(self.record.generation)
@@ -206,16 +210,20 @@ class Draft:
         self.next_look = at if self.next_look is None else min(at, self.next_look)
 
     def fail(self, about: str, reason: str, source: str, *, tries: int | None = MAX_TRIES) -> Failure:
-        """Count a failure of `about` once for each `source`; after `tries` it waits for the spec to change."""
+        """Count a failure of `about`, and remember it."""
+        failure = self.counted(about, reason, source, tries=tries)
+        self.remember(failure=failure)
+        return failure
+
+    def counted(self, about: str, reason: str, source: str, *, tries: int | None = MAX_TRIES) -> Failure:
+        """A failure of `about`, counted once for each `source`; after `tries` it waits for the spec to change."""
         old = self.record.failure
         if old and (old.subject, old.source) == (about, source):
             return old
         count = old.count + 1 if old and old.subject == about else 1
         final = tries is not None and count >= tries
         retry_at = None if final else self.now + backoff(count, f"{self.desired.name}/{about}")
-        failure = Failure(about, reason, source, count, retry_at)
-        self.remember(failure=failure)
-        return failure
+        return Failure(about, reason, source, count, retry_at)
 
     def failure_of(self, about: str) -> Failure | None:
         """The failure remembered of a thing, if it is that thing which failed last."""
@@ -324,7 +332,7 @@ class Draft:
 
 # Reasons of passing states: a status shows them, an event about each would only be noise.
 QUIET = frozenset(
-    {"Creating", "Updating", "Deleting", "Scaling", "Waiting", "Starting", "NoAcceptedSpec", "RollingBack"}
+    {"Creating", "Updating", "Deleting", "Scaling", "Waiting", "Starting", "NoAcceptedSpec", "RollingBack", "Withheld"}
 )
 
 

@@ -1,6 +1,8 @@
 """The cluster's stack: made, updated through a change set that is read first, and repaired, status by status."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from reconciler.actions import (
     ContinueUpdateRollback,
@@ -13,18 +15,18 @@ from reconciler.actions import (
 )
 from reconciler.facts import HASH_TAG, ChangeSet, Stack, stack_name
 from reconciler.outcomes import blocked_outside
+from reconciler.plan import deletion
 from reconciler.plan.consent import holds
-from reconciler.plan.draft import Draft
+from reconciler.plan.draft import MAX_TRIES, Draft
 from reconciler.record import Failure, Rendering
 from reconciler.statuses import (
     CHANGE_SET,
-    CHANGE_SET_EXECUTABLE,
-    CHANGE_SET_RUNNING,
-    CHANGE_SET_SPENT,
+    EXECUTION,
     NO_CHANGES,
     STACK,
     STACK_FAILED,
     ChangeSetStep,
+    Execution,
     Step,
 )
 
@@ -59,34 +61,33 @@ def _stack(draft: Draft) -> Stack:
     return draft.actual.stack
 
 
+def _try_of(draft: Draft, verb: str) -> str:
+    """What failures are counted for: one template for one generation, so that an edit of the spec starts anew."""
+    accepted = draft.record.accepted
+    return f"{verb} {draft.rendered.hash} of generation {accepted.generation if accepted else 0}"
+
+
+def _tries(reason: str) -> int | None:
+    """How often a stack operation that failed for this reason is tried: rights and quotas change without the spec."""
+    return None if blocked_outside(reason) else MAX_TRIES
+
+
 def _create(draft: Draft) -> None:
-    about, name = f"create {draft.rendered.hash}", stack_name(draft.desired.name)
+    about, name = _try_of(draft, "create"), stack_name(draft.desired.name)
     failure = draft.held_back(about)
     if failure:
         _failed(draft, "CreateFailed", failure)
         return
-    if draft.record.stack_id and draft.failure_of(about) is None and draft.record.deleting_since is None:
-        draft.tell(
-            "StackMissing",
-            f"Stack {name} is gone though its spec is there; it is made again.",
-            name,
-            warning=True,
-        )
     tries = draft.failure_of(about)
-    token = draft.token("create", draft.rendered.hash, tries.count if tries else 0)
-    draft.act(
-        CreateStack(name, draft.rendered.hash, token),
-        "StackCreating",
-        f"Creating stack {name}.",
-        rendering=rendering(draft),
-        sizes={},
-        change_set="",
-        unchanged="",
-    )
-    draft.condition("StackReady", False, "Creating", f"Stack {name} is being created.")
-    draft.progress("Creating", f"Stack {name} is being created.")
-    draft.phase("Creating")
-    draft.look(LOOK_AT_STACK)
+    lost = bool(draft.record.stack_id and draft.record.rendering and tries is None)
+    reason = "StackMissing" if lost else "StackCreating"
+    message = f"Stack {name} is {'gone though its spec is there; it is made again' if lost else 'being created'}."
+    create = CreateStack(name, draft.rendered.hash, draft.token(about, tries.count if tries else 0))
+    remembered: dict[str, Any] = {"rendering": rendering(draft), "sizes": {}, "change_set": "", "unchanged": ""}
+    if draft.act(create, reason, message, warning=lost, **remembered):
+        _under_way(draft, "Creating", message, "Creating", LOOK_AT_STACK)
+    else:
+        _withheld(draft, f"Stack {name} does not exist.")
 
 
 def _wait(draft: Draft) -> None:
@@ -94,62 +95,54 @@ def _wait(draft: Draft) -> None:
     word = stack.status.split("_")[0].title()
     phase = {"Create": "Creating", "Update": "Updating"}.get(word, "Updating")
     reason = "RollingBack" if "ROLLBACK" in stack.status else {"Delete": "Deleting"}.get(word, phase)
-    message = f"Stack {stack.name} is {stack.status}."
-    draft.condition("StackReady", False, reason, message)
-    draft.progress(reason, message)
-    draft.phase(phase)
-    draft.look(LOOK_AT_STACK)
+    _under_way(draft, reason, f"Stack {stack.name} is {stack.status}.", phase, LOOK_AT_STACK)
 
 
 def _recreate(draft: Draft) -> None:
     """A stack that can only be deleted. The same template is not tried for ever; another one is tried at once."""
     stack = _stack(draft)
-    about = f"create {stack.tags.get(HASH_TAG, '')}"
+    if stack.status == "DELETE_FAILED":
+        deletion.retry(draft, stack)
+        return
     if stack.tags.get(HASH_TAG) == draft.rendered.hash:
+        about = _try_of(draft, "create")
         reason = stack.failure or stack.reason or stack.status
-        draft.fail(about, reason, stack.id, tries=None if blocked_outside(reason) else 3)
+        draft.fail(about, reason, stack.id, tries=_tries(reason))
         failure = draft.held_back(about)
         if failure:
             _failed(draft, "CreateFailed", failure)
             return
-    token = draft.token("delete", stack.id, stack.status)
     message = f"Stack {stack.name} is {stack.status} and can only be deleted; it is deleted and made again."
-    draft.act(DeleteStack(stack.id, token), "StackRecreating", message, warning=True)
-    draft.condition("StackReady", False, "Recreating", message)
-    draft.progress("Recreating", message)
-    draft.phase("Creating")
-    draft.look(LOOK_AT_STACK)
+    delete = DeleteStack(stack.id, draft.token("delete", stack.id, stack.status))
+    # Without its rendering, the next pass knows that the stack is gone because of this.
+    if draft.act(delete, "StackRecreating", message, warning=True, rendering=None):
+        _under_way(draft, "Recreating", message, "Creating", LOOK_AT_STACK)
+    else:
+        _withheld(draft, message)
 
 
 def _roll_back(draft: Draft) -> None:
     stack = _stack(draft)
-    token = draft.token("rollback", draft.record.change_set, stack.status)
-    message = f"Stack {stack.name} is {stack.status}; it is rolled back to its last good state."
-    draft.act(RollbackStack(stack.name, token), "StackRollingBack", message, warning=True)
-    draft.condition("StackReady", False, "RollingBack", message)
-    draft.progress("RollingBack", message)
-    draft.phase("Updating")
-    draft.look(LOOK_AT_STACK)
+    rollback = RollbackStack(stack.name, draft.token("rollback", draft.record.change_set, stack.status))
+    cause = stack.failure or stack.reason or "no reason is given"
+    message = f"Stack {stack.name} is {stack.status}: {cause}. It is rolled back to its last good state."
+    if draft.act(rollback, "StackRollingBack", message, warning=True):
+        _under_way(draft, "RollingBack", message, "Updating", LOOK_AT_STACK)
+    else:
+        _withheld(draft, message)
 
 
 def _continue_rollback(draft: Draft) -> None:
     stack = _stack(draft)
     about = f"continue rollback of {stack.id}"
-    failure = draft.held_back(about)
     message = f"Stack {stack.name} is {stack.status}: {stack.failure or stack.reason or 'no reason is given'}."
+    failure, tried = draft.held_back(about), draft.failure_of(about)
     if failure is None:
-        done = draft.failure_of(about)
-        token = draft.token("continue", draft.record.change_set, done.count if done else 0)
-        if not draft.paused:
-            failure = draft.fail(about, stack.failure or stack.status, token)
-        draft.act(
-            ContinueUpdateRollback(stack.name, token),
-            "RollbackContinued",
-            f"{message} Its rollback is continued.",
-        )
-        draft.progress("RollingBack", message)
-        draft.phase("Updating")
-        draft.look(LOOK_AT_STACK)
+        token = draft.token("continue", draft.record.change_set, tried.count if tried else 0)
+        counted = draft.counted(about, stack.failure or stack.status, token)
+        told = f"{message} Its rollback is continued."
+        if draft.act(ContinueUpdateRollback(stack.name, token), "RollbackContinued", told, failure=counted):
+            _under_way(draft, "RollingBack", message, "Updating", LOOK_AT_STACK)
     elif failure.retry_at is None:
         way_out = "Repair or delete the resource that it names, then continue the rollback in CloudFormation."
         draft.stall("RollbackStuck", f"{message} {failure.count} tries did not help. {way_out}")
@@ -206,21 +199,19 @@ def _asked(draft: Draft) -> bool:
         last is None
         or draft.desired.upgrade
         or last.spec_hash != draft.desired.stack_spec_hash
-        or last.hash != _stack(draft).tags.get(HASH_TAG)
+        or last.hash not in (_stack(draft).tags.get(HASH_TAG), draft.record.unchanged)
     )
 
 
 def _settled(draft: Draft) -> None:
     stack = _stack(draft)
     left = draft.actual.change_set
-    if left and left.execution_status not in CHANGE_SET_SPENT:
+    if left and EXECUTION.get(left.execution_status) not in (Execution.RUNNING, Execution.SPENT):
         message = f"Change set {left.name} is no longer wanted."
         draft.act(DeleteChangeSet(stack.name, left.name), "ChangeSetDropped", message, change_set="")
     else:
         draft.remember(change_set="")
-    failure = draft.record.failure
-    if failure and failure.subject.split()[0] in ("create", "update", "continue"):
-        draft.remember(failure=None)
+    draft.remember(failure=None)
     if draft.rendered.hash in (stack.tags.get(HASH_TAG), draft.record.unchanged):
         draft.remember(rendering=rendering(draft))
     draft.condition("StackReady", True, "UpToDate", f"Stack {stack.name} is {stack.status} and as rendered.")
@@ -228,67 +219,75 @@ def _settled(draft: Draft) -> None:
 
 def _update(draft: Draft) -> None:
     stack, wanted = _stack(draft), draft.rendered.hash
-    about = f"update {wanted}"
+    about = _try_of(draft, "update")
     made, last = draft.record.change_set, draft.record.rendering
     if made and draft.actual.change_set is None and last and last.hash == wanted and stack.status in STACK_FAILED:
-        draft.fail(about, stack.failure or stack.reason or stack.status, made)
+        reason = stack.failure or stack.reason or stack.status
+        draft.fail(about, reason, made, tries=_tries(reason))
         draft.remember(change_set="")
     failure = draft.held_back(about)
     if failure:
         _failed(draft, "UpdateFailed", failure)
         return
-    tries = draft.failure_of(about)
-    name = f"muster-{wanted[:16]}-{tries.count if tries else 0}"
+    name = _change_set_name(draft, about)
     stale = draft.record.change_set
     if stale and stale != name:
         dropped = DeleteChangeSet(stack.name, stale)
         draft.act(dropped, "ChangeSetDropped", f"Change set {stale} is no longer wanted.", change_set="")
     seen = draft.actual.change_set
-    if seen is None or seen.name != name:
-        message = f"The spec changed: CloudFormation computes what that changes in stack {stack.name}."
-        draft.act(CreateChangeSet(stack.name, name, wanted), "ChangeSetCreating", message, change_set=name)
-        _updating(draft, message)
-        draft.look(LOOK_AT_CHANGE_SET)
+    if seen and seen.name == name:
+        _read(draft, seen, about)
         return
-    _read(draft, seen, about)
+    message = f"The spec changed: CloudFormation computes what that changes in stack {stack.name}."
+    if draft.act(CreateChangeSet(stack.name, name, wanted), "ChangeSetCreating", message, change_set=name):
+        _updating(draft, message, LOOK_AT_CHANGE_SET)
+    else:
+        _withheld(draft, message)
+
+
+def _change_set_name(draft: Draft, about: str) -> str:
+    """A name of its own for each try: the token of the execution is made of it."""
+    accepted, tried = draft.record.accepted, draft.failure_of(about)
+    generation, tries = accepted.generation if accepted else 0, tried.count if tried else 0
+    return f"muster-{draft.rendered.hash[:16]}-{generation}-{tries}"
 
 
 def _read(draft: Draft, seen: ChangeSet, about: str) -> None:
-    stack = _stack(draft)
-    step = CHANGE_SET.get(seen.status)
-    if step is None:
-        message = f"Change set {seen.name} has the status {seen.status}, which this version of Muster does not know."
+    step, execution = CHANGE_SET.get(seen.status), EXECUTION.get(seen.execution_status)
+    state = f"{seen.status}, {seen.execution_status or 'with no execution status'}"
+    if step is None or (step is ChangeSetStep.READ and execution is None):
+        message = f"Change set {seen.name} is {state}, which this version of Muster does not know."
         draft.condition("StackReady", False, "UnknownStatus", message)
         draft.stall("UnknownStatus", message)
-        return
-    if step is ChangeSetStep.WAIT or (step is ChangeSetStep.READ and seen.execution_status == CHANGE_SET_RUNNING):
-        _updating(draft, f"Change set {seen.name} of stack {stack.name} is {seen.status}.")
-        draft.look(LOOK_AT_CHANGE_SET)
-    elif step is ChangeSetStep.READ and seen.execution_status == CHANGE_SET_EXECUTABLE:
+    elif step is ChangeSetStep.WAIT or (step is ChangeSetStep.READ and execution is Execution.RUNNING):
+        _updating(draft, f"Change set {seen.name} of stack {_stack(draft).name} is {state}.", LOOK_AT_CHANGE_SET)
+    elif step is ChangeSetStep.READ and execution is Execution.READY:
         _judge(draft, seen)
     elif step is ChangeSetStep.FAILED and any(words in seen.reason for words in NO_CHANGES):
-        message = "CloudFormation finds nothing to change."
-        draft.act(
-            DeleteChangeSet(stack.name, seen.name),
-            "NoChanges",
-            message,
-            change_set="",
-            unchanged=draft.rendered.hash,
-        )
-        _updating(draft, message)
-        draft.look(LOOK_AT_CHANGE_SET)
+        _unchanged(draft, seen)
     else:
-        how = f"change set {seen.name} is {seen.status}, {seen.execution_status or 'not executable'}"
-        reason = stack.failure or seen.reason or stack.reason or how
-        if not draft.paused:
-            draft.fail(about, reason, seen.name, tries=None if blocked_outside(reason) else 3)
-        message = f"Change set {seen.name} cannot be carried out: {reason}"
-        draft.act(DeleteChangeSet(stack.name, seen.name), "ChangeSetFailed", message, warning=True, change_set="")
-        failure = draft.held_back(about)
-        if failure:
-            _failed(draft, "UpdateFailed", failure)
-        else:
-            _updating(draft, message)
+        _refused(draft, seen, about, state)
+
+
+def _unchanged(draft: Draft, seen: ChangeSet) -> None:
+    message = "CloudFormation finds nothing to change."
+    dropped = DeleteChangeSet(_stack(draft).name, seen.name)
+    if draft.act(dropped, "NoChanges", message, change_set="", unchanged=draft.rendered.hash):
+        _updating(draft, message, LOOK_AT_CHANGE_SET)
+    else:
+        _withheld(draft, message)
+
+
+def _refused(draft: Draft, seen: ChangeSet, about: str, state: str) -> None:
+    stack = _stack(draft)
+    # A change set that could not be made has its own reason; the stack's is then of an earlier operation.
+    failed = CHANGE_SET.get(seen.status) is ChangeSetStep.FAILED
+    reason = (seen.reason if failed else stack.failure or stack.reason) or f"change set {seen.name} is {state}"
+    failure = draft.counted(about, reason, seen.name, tries=_tries(reason))
+    message = f"Change set {seen.name} cannot be carried out: {reason}"
+    dropped = DeleteChangeSet(stack.name, seen.name)
+    draft.act(dropped, "ChangeSetFailed", message, warning=True, change_set="", failure=failure)
+    _failed(draft, "UpdateFailed", failure)
 
 
 def _judge(draft: Draft, seen: ChangeSet) -> None:
@@ -302,21 +301,30 @@ def _judge(draft: Draft, seen: ChangeSet) -> None:
         draft.stall("ConsentRequired", message, "Held")
         return
     message = f"Updating stack {stack.name}: {len(seen.changes)} changes."
-    token = draft.token("execute", seen.name)
-    draft.act(
-        ExecuteChangeSet(stack.name, seen.name, token),
-        "StackUpdating",
-        message,
-        rendering=rendering(draft),
-    )
-    _updating(draft, message)
-    draft.look(LOOK_AT_STACK)
+    execute = ExecuteChangeSet(stack.name, seen.name, draft.token("execute", seen.name))
+    # Until the update has ended well, the stack may hold what the old spec named as well as what the new one names.
+    retained = {**(old.retained if old else {}), **draft.rendered.retained}
+    asked = replace(rendering(draft), names=names, retained=retained)
+    if draft.act(execute, "StackUpdating", message, rendering=asked, unchanged=""):
+        _updating(draft, message, LOOK_AT_STACK)
+    else:
+        _withheld(draft, message)
 
 
-def _updating(draft: Draft, message: str) -> None:
-    draft.condition("StackReady", False, "Updating", message)
-    draft.progress("Updating", message)
-    draft.phase("Updating")
+def _under_way(draft: Draft, reason: str, message: str, phase: str, seconds: float) -> None:
+    draft.condition("StackReady", False, reason, message)
+    draft.progress(reason, message)
+    draft.phase(phase)
+    draft.look(seconds)
+
+
+def _updating(draft: Draft, message: str, seconds: float) -> None:
+    _under_way(draft, "Updating", message, "Updating", seconds)
+
+
+def _withheld(draft: Draft, message: str) -> None:
+    """Something is to be done, and is not: the draft says why."""
+    draft.condition("StackReady", False, "Withheld", message)
 
 
 def _failed(draft: Draft, reason: str, failure: Failure) -> None:
@@ -327,4 +335,5 @@ def _failed(draft: Draft, reason: str, failure: Failure) -> None:
         message = f"{failure.reason} (tried {failure.count} times; tried again in a while)"
         draft.progress(reason, message)
         draft.phase("Failed")
+        draft.look(failure.retry_at - draft.now)
     draft.condition("StackReady", False, reason, message)
