@@ -89,7 +89,7 @@ class Iam(Model):
 class Script(Model):
     """A script that nodes fetch and run as root."""
 
-    url: ScriptUrl = Field(description="https:// or s3:// address. The nodes need leave to read it (`s3Access`).")
+    url: ScriptUrl = Field(description="https:// or s3:// address. The nodes are given leave to read the S3 object.")
     args: Items[Argument] = Field(
         default=(),
         max_length=64,

@@ -10,7 +10,6 @@ from reconciler.render.notifications import QUEUE
 HEAD_PROFILE = "HeadProfile"
 COMPUTE_PROFILE = "ComputeProfile"
 
-LIST = ("s3:ListBucket", "s3:GetBucketLocation")
 READ = ("s3:GetObject", "s3:GetObjectVersion")
 WRITE = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 # What EC2 does with a volume's key for whoever attaches it (EBS user guide, encryption requirements).
@@ -90,32 +89,33 @@ def _attach(context: Context, volumes: list[str | Json]) -> list[Json]:
 
 
 def _compute(context: Context) -> list[Json]:
-    # An Auto Scaling group's ARN holds an id that only AWS knows, before the name that we know.
-    groups: list[object] = [
-        context.site.arn(
-            "autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group_name(context.name, queue.name)}"
-        )
-        for queue in context.spec.queues
-    ]
+    # A group's ARN holds an id that only AWS knows, before the name that we know. No other cluster's group
+    # has a name that begins so: the dot is in no cluster's name.
+    groups = context.site.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group_name(context.name, '*')}")
     hook = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
     rows = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return [
         allow("Messages", ["sqs:SendMessage", "sqs:GetQueueUrl"], [attribute(QUEUE, "Arn")]),
         _rows(context, rows),
-        allow("LaunchHook", hook, groups),
+        allow("LaunchHook", hook, [groups]),
     ]
 
 
 def _s3_access(entries: Iterable[S3Access]) -> list[Json]:
-    statements: list[Json] = []
-    for number, entry in enumerate(entries):
+    """What the user listed. Short, and the data of all entries in one statement a kind: a role's policies may
+    have 10,240 characters together (IAM user guide, quotas).
+    """
+    data: dict[str, list[object]] = {}
+    lists: list[Json] = []
+    for entry in entries:
         bucket, _, key = entry.resource.partition("/")
-        prefix = {"StringLike": {"s3:prefix": [key]}} if key else None
-        statements += [
-            allow(f"List{number}", LIST[:1], [bucket], prefix),
-            allow(f"Data{number}", ACCESS[entry.access], [f"{bucket}/{key or '*'}"]),
-        ]
-    return statements
+        data.setdefault(entry.access, []).append(f"{bucket}/{key or '*'}")
+        condition = present(Condition={"StringLike": {"s3:prefix": key}} if key else None)
+        lists.append({"Effect": "Allow", "Action": "s3:ListBucket", "Resource": bucket, **condition})
+    return [
+        *lists,
+        *(allow(f"Data{access[:1].upper()}{access[1:]}", ACCESS[access], arns) for access, arns in data.items()),
+    ]
 
 
 def _role(context: Context, statements: list[Json]) -> Json:

@@ -98,7 +98,6 @@ def _cluster(node: Node) -> Iterator[Piece]:
     context = node.context
     yield from assign("CLUSTER", context.name)
     yield from assign("REGION", context.site.region)
-    yield from assign("SUFFIX", context.site.suffix)
     yield from assign("LOG_GROUP", context.log_group)
     yield from assign("UPLOAD", f"s3://{context.site.artifacts_bucket}/{context.nodes_prefix.rstrip('/')}")
     if node.queue:
@@ -129,8 +128,10 @@ def _volumes(node: Node) -> Iterator[Piece]:
         yield from array("IMPORTS", directories)
         return
     yield "EXPORTS=()\n"
-    yield from array("EBS", ([f"{item.mount_dir} {node.age(item)} ", *storage.volumes(item)] for item in ebs))
-    yield from array("RAIDS", (_raid(item) for item in raids))
+    if ebs:
+        yield from array("EBS", ([f"{item.mount_dir} {node.age(item)} ", *storage.volumes(item)] for item in ebs))
+    if raids:
+        yield from array("RAIDS", (_raid(item) for item in raids))
 
 
 def _raid(item: SharedStorage) -> Iterator[Piece]:
@@ -144,6 +145,8 @@ def _raid(item: SharedStorage) -> Iterator[Piece]:
 def _file_systems(node: Node) -> Iterator[Piece]:
     """The file systems of the network: directory, age, id, and Lustre's name of itself."""
     efs, lustre = node.items("efs"), node.items("fsxLustre")
+    if efs or lustre:
+        yield from assign("SUFFIX", node.context.site.suffix)
     if efs:
         yield from array("EFS", (_file_system(node, item) for item in efs))
     if lustre:

@@ -10,6 +10,8 @@ RESERVED_PREFIXES = ("aws:", "muster:")
 RESERVED_TAG = "Name"
 # User data holds 16 KB (EC2 user guide, user data), and much else has to be in it.
 MAX_ARGUMENTS = 2048
+# A role's policies have 10,240 characters (IAM user guide, quotas), and each entry is in them twice.
+MAX_S3_ACCESS = 1536
 
 
 def tags_are_not_reserved(cluster: Cluster) -> Iterator[FieldError]:
@@ -33,4 +35,13 @@ def arguments_fit(cluster: Cluster) -> Iterator[FieldError]:
         )
 
 
-RULES = (tags_are_not_reserved, arguments_fit)
+def s3_access_fits(cluster: Cluster) -> Iterator[FieldError]:
+    """The entries fit in the nodes' roles beside the rest."""
+    total = sum(len(entry.resource) for entry in cluster.spec.s3_access)
+    if total > MAX_S3_ACCESS:
+        rule = f"all resources together have at most {MAX_S3_ACCESS} characters"
+        fix = "name whole buckets or shorter prefixes, or give a policy of your own in iam.additionalPolicies"
+        yield FieldError("spec.s3Access", f"{total} characters", rule, fix)
+
+
+RULES = (tags_are_not_reserved, arguments_fit, s3_access_fits)

@@ -4,7 +4,7 @@ set -Eeuo pipefail
 umask 022
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
 export AWS_DEFAULT_REGION=$REGION AWS_RETRY_MODE=adaptive AWS_MAX_ATTEMPTS=10 AWS_PAGER=
-export DEBIAN_FRONTEND=noninteractive
+METADATA=http://169.254.169.254/latest
 LOG=/var/log/muster-bootstrap.log
 touch "$LOG"
 chmod 600 "$LOG"
@@ -25,25 +25,22 @@ retry() {
 }
 
 token() {
-  TOKEN=$(curl -sf -m 5 --noproxy '*' -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' \
-    http://169.254.169.254/latest/api/token)
+  TOKEN=$(curl -sf -m 5 --noproxy '*' -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' $METADATA/api/token)
 }
 
 # imds PATH: one entry of the instance's metadata, version 2 of the service only.
 imds() {
-  curl -sf -m 5 --retry 5 --noproxy '*' -H "X-aws-ec2-metadata-token: $TOKEN" \
-    "http://169.254.169.254/latest/meta-data/$1"
+  curl -sf -m 5 --retry 5 --noproxy '*' -H "X-aws-ec2-metadata-token: $TOKEN" "$METADATA/meta-data/$1"
 }
 
 # The log's end as one event of a stream named after the instance. Python is there: cloud-init is written in it.
 ship() {
-  local events=$STATE/events.json
+  local events=$STATE/events.json stream=(--log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE")
   python3 -c 'import json, sys, time
 text = open(sys.argv[1], errors="replace").read()[-60000:]
 print(json.dumps([{"timestamp": int(time.time() * 1000), "message": text}]))' "$LOG" >"$events"
-  aws logs create-log-stream --log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE" || true
-  aws logs put-log-events --log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE" \
-    --log-events "file://$events" >/dev/null
+  aws logs create-log-stream "${stream[@]}"
+  aws logs put-log-events "${stream[@]}" --log-events "file://$events" >/dev/null
 }
 
 # Parts that have somebody to tell about the end put their own in its place.

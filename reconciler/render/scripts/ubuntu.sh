@@ -1,15 +1,10 @@
 # Ubuntu, which has neither the AWS CLI nor AWS's build of Lustre in its archive.
-install() {
-  apt-get update -q -o DPkg::Lock::Timeout=300 && apt-get install -q -y -o DPkg::Lock::Timeout=300 "$@"
-}
+export DEBIAN_FRONTEND=noninteractive
+apt() { apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"; }
+install() { apt update && apt install "$@"; }
 install_nfs_client() { install nfs-common; }
 install_nfs_server() { install nfs-kernel-server; }
-install_cli() {
-  if [[ -n ${https_proxy:-} ]]; then
-    snap set system proxy.http="$http_proxy" proxy.https="$https_proxy"
-  fi
-  snap install aws-cli --classic
-}
+install_cli() { snap install aws-cli --classic; }
 install_lustre() {
   local site=https://fsx-lustre-client-repo key=/etc/apt/keyrings/fsx-lustre.asc name
   name=$(lsb_release -cs)

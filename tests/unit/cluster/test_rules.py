@@ -451,6 +451,12 @@ REFUSED = [
     Case(general.arguments_fit, scripts("a" * 1500, "b" * 600), "spec.bootstrap", "at most 2048 bytes"),
     # Fewer characters than the limit, but each quote takes five when it is quoted itself.
     Case(general.arguments_fit, scripts("'" * 500), "spec.bootstrap", "at most 2048 bytes"),
+    Case(
+        general.s3_access_fits,
+        {"s3Access": [{"resource": f"arn:aws:s3:::data/{'k' * 500}{n}", "access": "read"} for n in range(3)]},
+        "spec.s3Access",
+        "at most 1536 characters",
+    ),
 ]
 
 # Next to what is refused, and right: no rule may reach this far.

@@ -106,8 +106,11 @@ def test_metadata_is_asked_with_a_token_and_never_through_a_proxy(node: Boots):
 def test_the_proxy_is_for_users_too(node: Boots):
     of = node(HEAD, proxy="http://proxy.example.com:3128")
     of.boot()
-    assert "https_proxy=http://proxy.example.com:3128" in of.read("etc/profile.d/muster-proxy.sh")
+    assert "https_proxy=http://proxy.example.com:3128 " in of.read("etc/profile.d/muster-proxy.sh")
     assert "no_proxy=169.254.169.254" in of.read("etc/profile.d/muster-proxy.sh")
+    assert of.calls("snap set") == [
+        "snap set system proxy.http=http://proxy.example.com:3128 proxy.https=http://proxy.example.com:3128"
+    ]
 
 
 # Volumes
@@ -280,7 +283,10 @@ def test_lustre_is_mounted_by_every_node_and_opened_up_by_the_head_node(node: Bo
 
 @pytest.mark.parametrize(
     ("os", "installer"),
-    [("alinux2023", "dnf install -y -q lustre-client"), ("ubuntu2404", "apt-get install -q -y")],
+    [
+        ("alinux2023", "dnf install -y -q lustre-client"),
+        ("ubuntu2404", "apt-get -q -y -o DPkg::Lock::Timeout=300 install lustre-client-modules-6.1.0 "),
+    ],
 )
 def test_what_a_node_lacks_is_installed(node: Boots, os: str, installer: str):
     of = node(HEAD, sharedStorage=[LUSTRE], image={"os": os})
