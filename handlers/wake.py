@@ -73,6 +73,8 @@ def _of_instances(instances: Mapping[str, Instance]) -> list[str]:
 
 def _deliver(wakes: Mapping[str, Wake]) -> list[str]:
     """Send the wake-up of each item of the batch; return the items whose wake-up the queue did not take."""
+    if not wakes:
+        return []
     refused = send(clients.sqs, os.environ["MUSTER_WAKES_QUEUE_URL"], wakes.values())
     for wake in wakes.values():
         logger.info("wake", extra={"cluster": wake.cluster, "source": wake.source, "id": wake.id})
