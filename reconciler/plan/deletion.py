@@ -8,6 +8,7 @@ from reconciler.actions import (
     DeleteVolumes,
     Forget,
     ResizeGroup,
+    ResumeProcesses,
     TerminateInstances,
 )
 from reconciler.facts import Stack, artifacts_prefix
@@ -83,6 +84,9 @@ def _fleet_is_empty(draft: Draft) -> bool:
         if (group.min, group.max, group.desired) != (0, 0, 0):
             message = f"Emptied from {group.desired} nodes: the cluster is deleted."
             draft.act(ResizeGroup(group.name, 0, 0, 0), "FleetEmptied", message)
+        if "Terminate" in group.suspended:
+            message = "Resumed Terminate, which had been suspended: the cluster is deleted."
+            draft.act(ResumeProcesses(group.name, ("Terminate",)), "ProcessesResumed", message, warning=True)
     left = sum(len(group.members) for group in draft.actual.groups)
     waited = draft.now - (draft.record.deleting_since or draft.now)
     if not left or waited >= FLEET_PATIENCE:

@@ -112,10 +112,9 @@ def _nodes(draft: Draft, group: Group, target: int) -> tuple[str, str] | None:
     steps = [LIFECYCLE.get(member.lifecycle) for member in group.members]
     if None in steps:
         strange = sorted({m.lifecycle for m in group.members if m.lifecycle not in LIFECYCLE})
-        return (
-            "UnknownStatus",
-            f"{group.name} has members in {', '.join(strange)}, which this version does not know",
-        )
+        message = f"{group.name} has members in {', '.join(strange)}, which this version of Muster does not know"
+        draft.stall("UnknownStatus", message, "Degraded")
+        return "UnknownStatus", message
     if group.in_service == target and MemberStep.GOING not in steps:
         return None
     count = f"{group.name} has {group.in_service} of {target} nodes in service"
@@ -125,8 +124,9 @@ def _nodes(draft: Draft, group: Group, target: int) -> tuple[str, str] | None:
         draft.phase("Degraded")
         return "LaunchFailed", f"{count}: {group.launch_error}"
     if MemberStep.PARKED in steps and group.in_service + steps.count(MemberStep.COMING) < target:
-        draft.phase("Degraded")
-        return "NodesSetAside", f"{count}; {steps.count(MemberStep.PARKED)} are set aside (Standby)"
+        message = f"{count}; {steps.count(MemberStep.PARKED)} are set aside (Standby)"
+        draft.stall("NodesSetAside", message, "Degraded")
+        return "NodesSetAside", message
     draft.look(LOOK_AT_FLEET)
     draft.progress("Scaling", count)
     draft.phase("Scaling")
