@@ -80,7 +80,7 @@ class Seen:
         if self.item is not None:
             return written(self.item)
         accepted = self.record.accepted if self.record else None
-        return json.loads(accepted.document) if accepted else {"metadata": {"name": self.name}}
+        return {"metadata": {"name": self.name}, **(json.loads(accepted.document) if accepted else {})}
 
     def manifest(self) -> dict[str, Any]:
         """The document with its status, as `kubectl get -o yaml` shows an object."""
@@ -89,7 +89,7 @@ class Seen:
         record = self.record
         if record is None:
             return {**shown, "metadata": metadata}
-        times = {"deletionTimestamp": record.deleting_since}
+        times = {"creationTimestamp": record.created, "deletionTimestamp": record.deleting_since}
         metadata = {
             **metadata,
             **{key: iso(at) for key, at in times.items() if at is not None},
