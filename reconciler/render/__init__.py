@@ -66,8 +66,9 @@ def required_zones(cluster: Cluster) -> set[str]:
 
 
 def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
-    """The stack of a cluster. Raises MissingPinError when `pins` lacks what `required_images` or
-    `required_zones` name.
+    """The stack of a cluster.
+
+    Raises MissingPinError when `pins` lacks what `required_images` or `required_zones` name.
     """
     context = Context(cluster, site, pins)
     template = {

@@ -12,8 +12,7 @@ TEMPLATE = "HeadDisks"
 LOG_GROUP = "LogGroup"
 CLEANUP = "NodesCleanup"
 
-# The root device's name, as the publishers of the images set it. A mapping by another name would add a
-# volume.
+# The root device's name, as the publishers of the images set it. A mapping by another name would add a volume.
 ROOT_DEVICES = {"alinux2023": "/dev/xvda", "ubuntu2204": "/dev/sda1", "ubuntu2404": "/dev/sda1"}
 
 # IMDSv2 alone, and not through a container's network hop.

@@ -7,8 +7,7 @@ TERMINATE_HOOK = "muster-terminate"
 # BEAT seconds, so that no script of the user's is cut short.
 LAUNCH_HEARTBEAT = 1800
 BEAT = 1200
-# Seconds. Nothing on a node completes this hook yet: it is the time in which the head node can read that it
-# goes.
+# Seconds. Nothing on a node completes this hook yet: it is the time in which the head node can read that it goes.
 TERMINATE_HEARTBEAT = 60
 
 HOOKS = [

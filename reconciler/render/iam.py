@@ -36,7 +36,7 @@ def _common(context: Context) -> list[Json]:
         allow(
             "Log",
             ["logs:CreateLogStream", "logs:PutLogEvents"],
-            [site.arn("logs", f"log-group:{context.log_group}:log-stream:*")],
+            [site.arn("logs", f"log-group:{context.log_group}:*")],
         ),
         allow("Upload", ["s3:PutObject"], [f"{bucket}/{context.nodes_prefix}*"]),
         *_bootstrap(context),
@@ -89,8 +89,8 @@ def _attach(context: Context, volumes: list[str | Json]) -> list[Json]:
 
 
 def _compute(context: Context) -> list[Json]:
-    # A group's ARN holds an id that only AWS knows, before the name that we know. No other cluster's group
-    # has a name that begins so: the dot is in no cluster's name.
+    # A group's ARN holds an id that only AWS knows, before the name that we know. No other cluster's groups have names
+    # that begin so: no cluster's name has a dot.
     groups = context.site.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group_name(context.name, '*')}")
     hook = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
     rows = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
@@ -102,9 +102,7 @@ def _compute(context: Context) -> list[Json]:
 
 
 def _s3_access(entries: Iterable[S3Access]) -> list[Json]:
-    """What the user listed. Short, and the data of all entries in one statement a kind: a role's policies may
-    have 10,240 characters together (IAM user guide, quotas).
-    """
+    """What the user listed, in few words: a role's policies have 10,240 characters (IAM user guide, quotas)."""
     data: dict[str, list[object]] = {}
     lists: list[Json] = []
     for entry in entries:

@@ -1,6 +1,4 @@
-"""Security groups. Rules between groups are resources of their own, so that no two groups wait for each
-other.
-"""
+"""Security groups. Rules between groups are resources of their own, so that no two groups wait for each other."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -27,8 +25,7 @@ class Ports(NamedTuple):
 
 SSH = Ports(22, 22)
 NFS = Ports(2049, 2049)
-# Lustre's ports, 988 and 1018 to 1023 (FSx for Lustre user guide, VPC security groups), as one range: a group
-# holds 60 rules.
+# Lustre's ports, 988 and 1018 to 1023 (FSx for Lustre user guide), as one range: a group holds 60 rules.
 LUSTRE = Ports(988, 1023)
 
 

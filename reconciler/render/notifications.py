@@ -1,6 +1,4 @@
-"""The way of the groups' life-cycle notifications to the head node: topic, subscription, queue, dead-letter
-queue.
-"""
+"""The way of the groups' life-cycle notifications to the head node: topic, subscription, queue, dead letters."""
 
 from reconciler.render.context import Context, Json, Resources, attribute, ref, tag_list
 

@@ -137,9 +137,7 @@ def _efs(context: Context, item: SharedStorage, efs: Efs) -> Resources:
 
 
 def _lustre_settings(lustre: FsxLustre) -> Json:
-    """The user's settings. A file system from a backup has the backup's deployment type unless told
-    otherwise.
-    """
+    """The user's settings. A file system from a backup has the backup's deployment type unless told otherwise."""
     return present(
         AutoImportPolicy=lustre.auto_import_policy,
         AutomaticBackupRetentionDays=lustre.automatic_backup_retention_days,
@@ -157,8 +155,7 @@ def _lustre_settings(lustre: FsxLustre) -> Json:
 
 
 def _lustre(context: Context, item: SharedStorage, lustre: FsxLustre) -> Resources:
-    """The file system and its security group, always one of its own: a change of groups replaces a file
-    system.
+    """The file system and its security group, one of its own always: a change of groups replaces a file system.
 
     The group is kept with the file system, whose network interfaces use it, or it could not be deleted.
     """
@@ -209,9 +206,7 @@ def resources(context: Context) -> Resources:
 
 
 def targets(context: Context) -> list[str]:
-    """The logical ids of all mount targets. What mounts through them depends on them, and so goes before
-    them.
-    """
+    """The logical ids of all mount targets. What mounts through them depends on them, and so goes before them."""
     return [target for item in context.spec.shared_storage for target in mount_targets(context, item)]
 
 

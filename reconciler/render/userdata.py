@@ -1,5 +1,4 @@
-"""User data: a script that every boot of a node runs, so that a change of it takes effect when the node
-restarts.
+"""User data: a script that every boot of a node runs, so that a change of it takes effect when the node restarts.
 
 It is assembled from the files in `scripts`, in the order of PARTS, each only where the spec asks for it.
 """
@@ -62,8 +61,7 @@ class Node:
         return "new" if self.head and not item.existing else "kept"
 
 
-# What the head node exports comes before its network file systems and the user's last script: compute nodes
-# wait for it.
+# What the head node exports comes before network file systems and the user's last script: compute nodes wait for it.
 PARTS: tuple[tuple[str, Callable[[Node], object]], ...] = (
     ("prelude", lambda _: True),
     ("hook", lambda node: node.queue),

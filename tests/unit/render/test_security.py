@@ -145,7 +145,7 @@ COMMON = {
         "Sid": "Log",
         "Effect": "Allow",
         "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "Resource": ["arn:aws:logs:us-east-1:123456789012:log-group:/muster/demo:log-stream:*"],
+        "Resource": ["arn:aws:logs:us-east-1:123456789012:log-group:/muster/demo:*"],
     },
     "Upload": {
         "Sid": "Upload",

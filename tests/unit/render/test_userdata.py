@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.cluster import Cluster, Invalid, parse
-from reconciler.render import Site, render
+from reconciler.render import Site, render, userdata
 from reconciler.render.userdata import LIMIT, PARTS
 from tests.unit.render.node import parts, shell_script
 from tests.unit.render.support import MATRIX, NETWORK, QUEUE, SITE, all_user_data, cluster, document, pins
@@ -45,7 +45,7 @@ def test_the_first_part_has_cloud_init_run_the_second_at_every_boot():
 
 def test_every_script_has_its_place():
     """A file in `scripts` that nothing includes is dead, and one that is included twice is a mistake."""
-    there = {path.stem for path in Path("reconciler/render/scripts").glob("*.sh")}
+    there = {path.stem for path in Path(userdata.__file__).with_name("scripts").glob("*.sh")}
     assert [name for name, _ in PARTS if [name for name, _ in PARTS].count(name) > 1] == []
     assert {name for name, _ in PARTS} == there
 
