@@ -13,12 +13,12 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import urllib3
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -27,6 +27,8 @@ ADMIN = {"AWS_ACCESS_KEY_ID": "AKIALOCALADMIN000000", "AWS_SECRET_ACCESS_KEY": "
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 10.0
 _ROOT = Path(__file__).resolve().parent.parent
+# What `up` started from this process: kept, so that an ended one is collected here and no other complained of.
+_outliving: list["subprocess.Popen[bytes]"] = []
 
 
 class LocalAwsError(Exception):
@@ -63,10 +65,10 @@ class LocalAws:
 
     def set(self, **settings: Any) -> dict[str, Any]:
         """Change how the additions behave (`local.additions.settings.Settings`); returns all settings."""
-        body = json.dumps(settings).encode()
-        request = urllib.request.Request(f"{self.endpoint}/_local/settings", body, method="PUT")
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return json.loads(answer.read())
+        answer = urllib3.request("PUT", f"{self.endpoint}/_local/settings", json=settings, timeout=5)
+        if answer.status != 200:
+            raise ValueError(answer.json())
+        return answer.json()
 
 
 @contextlib.contextmanager
@@ -75,12 +77,12 @@ def local_aws(port: int | None = None, auth: bool = True) -> Iterator[LocalAws]:
 
     `port` None takes a free one. With `auth` IAM policies are evaluated. Raises `LocalAwsError` if it does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="muster-local-", ignore_cleanup_errors=True) as home:
-        process = _spawn(Path(home), port or 0, auth, stdin=subprocess.PIPE)
-        try:
-            yield _wait_until_healthy(Path(home), lambda: process.poll() is None)
-        finally:
-            _stop_group(process.pid, lambda: process.poll() is not None)
+    with contextlib.ExitStack() as stack:
+        directory = tempfile.TemporaryDirectory(prefix="muster-local-", ignore_cleanup_errors=True)
+        home = Path(stack.enter_context(directory))
+        process = stack.enter_context(_spawn(home, port or 0, auth, stdin=subprocess.PIPE))
+        stack.callback(_stop_group, process.pid, lambda: process.poll() is not None)
+        yield _wait_until_healthy(home, lambda: process.poll() is None)
 
 
 def up(port: int = 4566, auth: bool = True, home: Path | None = None) -> LocalAws:
@@ -89,6 +91,7 @@ def up(port: int = 4566, auth: bool = True, home: Path | None = None) -> LocalAw
     home.mkdir(parents=True, exist_ok=True)
     if _address(home) is None:
         process = _spawn(home, port, auth, stdin=subprocess.DEVNULL)
+        _outliving.append(process)
         return _wait_until_healthy(home, lambda: process.poll() is None)
     return _wait_until_healthy(home, lambda: _address(home) is not None)
 
@@ -100,6 +103,9 @@ def down(home: Path | None = None) -> bool:
     if address is None:
         return False
     _stop_group(address["pid"], lambda: _address(home) is None)
+    for process in _outliving:
+        if process.pid == address["pid"]:
+            process.wait(STOP_TIMEOUT)
     (home / "address.json").unlink(missing_ok=True)
     return True
 
@@ -181,9 +187,8 @@ def _wait_until_healthy(home: Path, alive: Callable[[], bool]) -> LocalAws:
 
 def _healthy(endpoint: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{endpoint}/_ministack/health", timeout=5) as answer:
-            return answer.status == 200
-    except (urllib.error.URLError, OSError):
+        return urllib3.request("GET", f"{endpoint}/_ministack/health", retries=False, timeout=5).status == 200
+    except urllib3.exceptions.HTTPError:
         return False
 
 

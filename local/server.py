@@ -22,6 +22,7 @@ HOST = "127.0.0.1"
 
 
 def main() -> None:
+    """Serve until a signal, or the end of standard input, says stop."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", type=Path, required=True, help="file to write and lock")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
@@ -62,7 +63,7 @@ async def _serve(listener: socket.socket, lock, until_eof: bool) -> None:
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75
-    config.graceful_timeout = 1
+    config.graceful_timeout = 0.1
     lock.write(json.dumps({"pid": os.getpid(), "endpoint": f"http://{HOST}:{os.environ['GATEWAY_PORT']}"}))
     lock.flush()
     await serve(app, config, shutdown_trigger=stop.wait)

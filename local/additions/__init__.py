@@ -5,6 +5,7 @@
 | `ec2`, `instance_types` | checked launches, volumes, state-change events, filters and pages |
 | `resources` | CloudFormation resource types of EC2 and FSx |
 | `stacks` | events of stack status changes, visible progress, service roles |
+| `provisioning` | the rights of a stack's role; failures that tests ask for |
 | `groups`, `fleet` | Auto Scaling's groups and the engine that keeps them at size |
 | `functions` | Lambda's environment: the package and the SDK alone |
 | `access` | tags and roles for IAM's evaluation |
@@ -20,10 +21,10 @@ Asgi = Callable[..., Awaitable[None]]
 
 def register() -> Asgi:
     """Add everything to the MiniStack of this process; returns its ASGI application."""
-    from local.additions import access, ec2, functions, groups, resources, seeds, settings, stacks
+    from local.additions import access, ec2, functions, groups, provisioning, resources, seeds, settings, stacks
     from local.additions.emulator import app as emulator
 
-    for module in (functions, seeds, ec2, resources, groups, stacks, access):
+    for module in (functions, seeds, ec2, resources, groups, stacks, provisioning, access):
         module.register()
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:

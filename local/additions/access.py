@@ -15,7 +15,7 @@ from local.additions.emulator import app, autoscaling, cloudformation, ec2, iam_
 Tagged = Iterator[tuple[str, list[dict[str, str]]]]
 
 
-class Denied(Exception):
+class DeniedError(Exception):
     """AWS's message for a call that no policy allows."""
 
 
@@ -41,15 +41,14 @@ def _right(action: str | None) -> str | None:
 
 
 def check_pass_role(role_arn: str, service: str) -> None:
-    """Raise `Denied` unless the caller of the current request may pass the role to `service`."""
-    signed = iam_evaluator._signed_request.get()
-    if not app.AUTH or signed is None:  # the account's root user
+    """Raise `DeniedError` unless the caller of the current request may pass the role to `service`."""
+    key = iam_evaluator._verified_key.get()
+    if not app.AUTH or not key:  # the account's root user
         return
-    context: dict[str, Any] = {"iam:PassedToService": [service]}
-    key = signed.access_key_id
+    context: dict[str, Any] = {"iam:PassedToService": service}
     if refused := iam_evaluator.enforce(key, "iam:PassRole", "iam", get_region(), role_arn, context):
         caller = getattr(refused, "principal_arn", key)
-        raise Denied(f"User: {caller} is not authorized to perform: iam:PassRole on resource: {role_arn}")
+        raise DeniedError(f"User: {caller} is not authorized to perform: iam:PassRole on resource: {role_arn}")
 
 
 def _arn(service: str, resource: str) -> str:
@@ -58,12 +57,13 @@ def _arn(service: str, resource: str) -> str:
 
 def _of_ec2() -> Tagged:
     """Without what is gone: MiniStack keeps its tags, AWS forgets them within the hour."""
+    names = {group["GroupId"]: group["GroupName"] for group in ec2._placement_groups.values()}
     stores = {"instance": ec2._instances, "volume": ec2._volumes, "security-group": ec2._security_groups}
     for resource_id, tags in ec2._tags.items():
         kind = ec2._guess_resource_type(resource_id)
         resource = stores[kind].get(resource_id) if kind in stores else {}
         if resource is not None and (kind != "instance" or resource["State"]["Name"] != "terminated"):
-            yield _arn("ec2", f"{kind}/{resource_id}"), tags
+            yield _arn("ec2", f"{kind}/{names.get(resource_id, resource_id)}"), tags
 
 
 def _of_groups() -> Tagged:

@@ -230,7 +230,8 @@ def _attached(instance: Parameters, mapping: Parameters) -> Parameters:
     root = ec2._volumes[instance["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]]
     volume_id = ec2._new_volume_id()
     attachment = {**root["Attachments"][0], "VolumeId": volume_id, "Device": mapping["DeviceName"]}
-    ec2._volumes[volume_id] = {**root, "VolumeId": volume_id, "Attachments": [attachment]}
+    plain = {"Size": 8, "VolumeType": "gp2", "Encrypted": False}
+    ec2._volumes[volume_id] = {**root, **plain, "VolumeId": volume_id, "Attachments": [attachment]}
     entry = {**instance["BlockDeviceMappings"][0]["Ebs"], "VolumeId": volume_id}
     instance["BlockDeviceMappings"].append({"DeviceName": mapping["DeviceName"], "Ebs": entry})
     return ec2._volumes[volume_id]

@@ -29,6 +29,12 @@ WORDS = {
     "Launch": ("Launching a new EC2 instance", "EC2 Instance Launch", "autoscaling:EC2_INSTANCE_LAUNCH"),
     "Terminate": ("Terminating EC2 instance", "EC2 Instance Terminate", "autoscaling:EC2_INSTANCE_TERMINATE"),
 }
+# why an activity is: what AWS says of it, after the time
+MISSING = "an instance was started in response to a difference between desired and actual capacity, increasing the capacity from {} to {}."  # noqa: E501
+SURPLUS = "an instance was taken out of service in response to a difference between desired and actual capacity, shrinking the capacity from {} to {}."  # noqa: E501
+UNHEALTHY = "an instance was taken out of service in response to an EC2 health check indicating it has been terminated or stopped."  # noqa: E501
+ASKED = "instance {} was taken out of service in response to a user request."
+ABANDONED = "an instance's lifecycle action was completed with ABANDON."
 MAX_RETRY_SECONDS = 60.0
 logger = logging.getLogger(__name__)
 
@@ -81,13 +87,10 @@ def step(group: Group, now: float) -> None:
     active = [each for each in group["Instances"] if not each["LifecycleState"].startswith("Terminating")]
     missing = group["DesiredCapacity"] - len(active)
     if missing > 0 and _runs(group, "Launch") and now >= group.get("_retry_at", 0):
-        for _ in range(missing):
-            if not _launch(group, now):
-                break
+        all(_launch(group, now) for _ in range(missing))  # up to the first that fails
     elif missing < 0 and _runs(group, "Terminate"):
         for member in _surplus(active, -missing):
-            terminate(group, member, f"At {now_iso()} an instance was taken out of service in response to a difference "
-                      "between desired and actual capacity, shrinking the capacity.")  # fmt: skip
+            terminate(group, member, SURPLUS.format(len(active), group["DesiredCapacity"]))
     if group.get("Status") and not group["Instances"]:
         forget(group["AutoScalingGroupName"])
 
@@ -111,8 +114,7 @@ def _check_health(group: Group, member: Member) -> None:
         member["HealthStatus"] = "Unhealthy"
     unhealthy = member["HealthStatus"] == "Unhealthy" and not member["LifecycleState"].startswith("Terminating")
     if unhealthy and _runs(group, "ReplaceUnhealthy") and _runs(group, "Terminate"):
-        terminate(group, member, f"At {now_iso()} an instance was taken out of service in response to an EC2 health "
-                  "check indicating it has been terminated or stopped.")  # fmt: skip
+        terminate(group, member, UNHEALTHY)
 
 
 def _surplus(active: list[Member], count: int) -> list[Member]:
@@ -133,8 +135,7 @@ def _surplus(active: list[Member], count: int) -> list[Member]:
 def _launch(group: Group, now: float) -> bool:
     """Launch one instance, trying the types in their order and the emptiest subnet first; False if none could be."""
     size = sum(not each["LifecycleState"].startswith("Terminating") for each in group["Instances"])
-    activity = _begin(group, "Launch", f"At {now_iso()} an instance was started in response to a difference between "
-                      f"desired and actual capacity, increasing the capacity from {size} to {group['DesiredCapacity']}.")  # fmt: skip
+    activity = _begin(group, "Launch", MISSING.format(size, group["DesiredCapacity"]))
     error = Ec2Error("ValidationError", "No subnet in VPCZoneIdentifier")
     for request in _requests(group):
         activity["Details"] = _details(request["SubnetId"])
@@ -276,7 +277,7 @@ def _end_waiting(group: Group, member: Member, now: float) -> None:
     if state == "Pending" and "ABANDON" in results:
         activity = member.pop("_activity")
         _end(group, activity, "Launch", "Instance failed to complete user's Lifecycle Action", member["InstanceId"])
-        terminate(group, member, f"At {now_iso()} an instance's lifecycle action was completed with ABANDON.")
+        terminate(group, member, ABANDONED)
     elif all(results):
         (_in_service if state == "Pending" else _terminated)(group, member)
 
@@ -310,7 +311,7 @@ def _begin(group: Group, process: str, cause: str) -> Activity:
         "AutoScalingGroupName": group["AutoScalingGroupName"],
         "AutoScalingGroupARN": group["AutoScalingGroupARN"],
         "Description": f"{WORDS[process][0]}.",
-        "Cause": cause,
+        "Cause": f"At {now_iso()} {cause}",
         "StartTime": now_iso(),
         "StatusCode": "InProgress",
         "Progress": 50,

@@ -28,7 +28,7 @@ TEXTS = ("HealthCheckType", "VPCZoneIdentifier", "LaunchTemplate", "MixedInstanc
 DELETE_TIMEOUT = 120.0
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """An error of the API: its code and message."""
 
     def __init__(self, message: str, code: str = "ValidationError") -> None:
@@ -55,7 +55,7 @@ def _action(name: str, function: Callable[[Request], Any]) -> Callable[[dict[str
     def answer(params: dict[str, Any]) -> Answer:
         try:
             result = function(structure(params))
-        except Refused as refused:
+        except RefusedError as refused:
             return autoscaling._error(refused.code, str(refused))
         fleet.engine.wake()
         inner = f"<{name}Result>{autoscaling._member_xml(result or {})}</{name}Result>"
@@ -92,7 +92,7 @@ def _group(request: Request) -> fleet.Group:
     name = request.get("AutoScalingGroupName", "")
     group = autoscaling._asgs.get(name)
     if group is None:
-        raise Refused(f"AutoScalingGroup name not found - AutoScalingGroup {name} not found")
+        raise RefusedError(f"AutoScalingGroup name not found - AutoScalingGroup {name} not found")
     return group
 
 
@@ -103,15 +103,17 @@ def _set(group: fleet.Group, request: Request) -> None:
     subnets = [each.strip() for each in group["VPCZoneIdentifier"].split(",") if each.strip()]
     for subnet in subnets:
         if subnet not in ec2._subnets:
-            raise Refused(f"The subnet ID '{subnet}' does not exist")
+            raise RefusedError(f"The subnet ID '{subnet}' does not exist")
     if subnets:
         group["AvailabilityZones"] = sorted({ec2._subnets[each]["AvailabilityZone"] for each in subnets})
     if group["MinSize"] > group["MaxSize"]:
-        raise Refused(f"Max bound, {group['MaxSize']}, must be greater than or equal to min bound, {group['MinSize']}")
+        raise RefusedError(
+            f"Max bound, {group['MaxSize']}, must be greater than or equal to min bound, {group['MinSize']}"
+        )
     if request.get("DesiredCapacity", "") == "":
         group["DesiredCapacity"] = min(max(group["DesiredCapacity"], group["MinSize"]), group["MaxSize"])
     elif not group["MinSize"] <= group["DesiredCapacity"] <= group["MaxSize"]:
-        raise Refused(
+        raise RefusedError(
             f"Desired capacity:{group['DesiredCapacity']} must be between the specified min size:{group['MinSize']} "
             f"and max size:{group['MaxSize']}"
         )
@@ -122,12 +124,14 @@ def _check_template(group: fleet.Group) -> None:
     mixed = (group.get("MixedInstancesPolicy") or {}).get("LaunchTemplate") or {}
     template = mixed.get("LaunchTemplateSpecification") or group["LaunchTemplate"]
     if not template and not group["LaunchConfigurationName"]:
-        raise Refused("Valid requests must contain either LaunchTemplate, LaunchConfigurationName, InstanceId or "
-                      "MixedInstancesPolicy parameter.")  # fmt: skip
+        raise RefusedError("Valid requests must contain either LaunchTemplate or MixedInstancesPolicy parameter.")
     _, record, error = ec2._resolve_launch_template_data(template)
     if error:
-        raise Refused("You must use a valid fully-formed launch template. The specified launch template, with "
-                      f"template ID {template.get('LaunchTemplateId')}, does not exist.")  # fmt: skip
+        identifier = template.get("LaunchTemplateId")
+        raise RefusedError(
+            "You must use a valid fully-formed launch template. The specified launch template, with template ID "
+            f"{identifier}, does not exist."
+        )
     if record:
         template.update({key: record[key] for key in ("LaunchTemplateId", "LaunchTemplateName")})
 
@@ -136,7 +140,7 @@ def _create(request: Request) -> None:
     name = request.get("AutoScalingGroupName", "")
     if name in autoscaling._asgs:
         message = "AutoScalingGroup by this name already exists - A group with the name " + name + " already exists"
-        raise Refused(message, "AlreadyExists")
+        raise RefusedError(message, "AlreadyExists")
     group: fleet.Group = {
         "AutoScalingGroupName": name,
         "AutoScalingGroupARN": autoscaling._asg_arn(name),
@@ -178,22 +182,27 @@ def _set_desired(request: Request) -> None:
     for size, bound, word in ((value - group["MaxSize"], group["MaxSize"], "above max"),
                               (group["MinSize"] - value, group["MinSize"], "below min")):  # fmt: skip
         if size > 0:
-            raise Refused(f"New SetDesiredCapacity value {value} is {word} value {bound} for the AutoScalingGroup.")
+            raise RefusedError(
+                f"New SetDesiredCapacity value {value} is {word} value {bound} for the AutoScalingGroup."
+            )
     group["DesiredCapacity"] = value
 
 
 def _delete(request: Request) -> None:
     group = _group(request)
     if group["Instances"] and request.get("ForceDelete") != "true":
+        cannot = "You cannot delete an AutoScalingGroup while there are "
         if any(each["LifecycleState"] != "InService" for each in group["Instances"]):
-            raise Refused("You cannot delete an AutoScalingGroup while there are scaling activities in progress for "
-                          "that group.", "ScalingActivityInProgress")  # fmt: skip
-        raise Refused("You cannot delete an AutoScalingGroup while there are instances or pending Spot instance "
-                      "request(s) still in the group.", "ResourceInUse")  # fmt: skip
+            raise RefusedError(f"{cannot}scaling activities in progress for that group.", "ScalingActivityInProgress")
+        raise RefusedError(
+            f"{cannot}instances or pending Spot instance request(s) still in the group.", "ResourceInUse"
+        )
     if not group["Instances"]:
         fleet.forget(group["AutoScalingGroupName"])
         return
     group.update(Status="Delete in progress", MinSize=0, MaxSize=0, DesiredCapacity=0, SuspendedProcesses=[])
+    for member in list(group["Instances"]):
+        fleet.terminate(group, member, fleet.ASKED.format(member["InstanceId"]))
 
 
 def _describe(request: Request) -> Request:
@@ -216,18 +225,18 @@ def _has_tag(group: fleet.Group, wanted: Request) -> bool:
         return any(tag["Value"] in values for tag in group["Tags"])
     if name.startswith("tag:"):
         return any(tag["Key"] == name[4:] and tag["Value"] in values for tag in group["Tags"])
-    raise Refused(f"Filter '{name}' is not valid")
+    raise RefusedError(f"Filter '{name}' is not valid")
 
 
 def _page(found: list[Any], request: Request, default: int, most: int) -> tuple[list[Any], Request]:
     size = int(request.get("MaxRecords") or default)
     if not 0 < size <= most:
-        raise Refused(f"Value '{size}' at 'maxRecords' failed to satisfy constraint: Member must have value less than "
-                      f"or equal to {most}")  # fmt: skip
+        rule = f"Member must have value less than or equal to {most}"
+        raise RefusedError(f"Value '{size}' at 'maxRecords' failed to satisfy constraint: {rule}")
     try:
         start = int(base64.b64decode(request.get("NextToken", "")) or 0)
     except ValueError:
-        raise Refused(f"The token '{request['NextToken']}' is invalid.", "InvalidNextToken") from None
+        raise RefusedError(f"The token '{request['NextToken']}' is invalid.", "InvalidNextToken") from None
     end = start + size
     more = {"NextToken": base64.b64encode(str(end).encode()).decode()} if end < len(found) else {}
     return found[start:end], more
@@ -250,7 +259,7 @@ def _member(instance_id: str) -> tuple[fleet.Group, fleet.Member]:
         for member in group["Instances"]:
             if member["InstanceId"] == instance_id:
                 return group, member
-    raise Refused(f"Instance Id not found - No managed instance found for instance ID: {instance_id}")
+    raise RefusedError(f"Instance Id not found - No managed instance found for instance ID: {instance_id}")
 
 
 def _describe_instances(request: Request) -> Request:
@@ -269,16 +278,17 @@ def _terminate(request: Request) -> Request:
     group, member = _member(request["InstanceId"])
     if request.get("ShouldDecrementDesiredCapacity") == "true":
         _decrement(group, 1)
-    activity = fleet.terminate(group, member, f"At {now_iso()} instance {member['InstanceId']} was taken out of "
-                               "service in response to a user request.")  # fmt: skip
+    activity = fleet.terminate(group, member, fleet.ASKED.format(member["InstanceId"]))
     return {"Activity": _shown(activity)}
 
 
 def _decrement(group: fleet.Group, count: int) -> None:
     if group["DesiredCapacity"] - count < group["MinSize"]:
-        raise Refused("Currently, desiredSize equals minSize "
-                      f"({group['MinSize']}). Terminating instance without replacement will violate group's min size "
-                      "constraint. Either set shouldDecrementDesiredCapacity flag to false or lower group's min size.")  # fmt: skip
+        raise RefusedError(
+            f"Currently, desiredSize equals minSize ({group['MinSize']}). Terminating instance without replacement "
+            "will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower "
+            "group's min size."
+        )
     group["DesiredCapacity"] -= count
 
 
@@ -286,7 +296,7 @@ def _detach(request: Request) -> Request:
     group, ids = _group(request), request.get("InstanceIds") or []
     members = [member for member in group["Instances"] if member["InstanceId"] in ids]
     if len(members) < len(ids):
-        raise Refused(f"The instances {ids} are not part of Auto Scaling group {group['AutoScalingGroupName']}.")
+        raise RefusedError(f"The instances {ids} are not part of Auto Scaling group {group['AutoScalingGroupName']}.")
     if request.get("ShouldDecrementDesiredCapacity") == "true":
         _decrement(group, len(members))
     group["Instances"] = [member for member in group["Instances"] if member not in members]
@@ -329,7 +339,7 @@ def _resume(request: Request) -> None:
 def _processes(request: Request) -> tuple[str, ...]:
     names = tuple(request.get("ScalingProcesses") or PROCESSES)
     if unknown := [name for name in names if name not in PROCESSES]:
-        raise Refused(f"Scaling process {unknown[0]} is not valid")
+        raise RefusedError(f"Scaling process {unknown[0]} is not valid")
     return names
 
 
@@ -339,7 +349,7 @@ def _action_of(request: Request) -> dict[str, Any]:
         action = (member.get("_actions") or {}).get(hook)
         if action and (action["token"] == token or member["InstanceId"] == request.get("InstanceId")):
             return action
-    raise Refused(f"No active Lifecycle Action found with instance ID {request.get('InstanceId')}")
+    raise RefusedError(f"No active Lifecycle Action found with instance ID {request.get('InstanceId')}")
 
 
 def _complete(request: Request) -> None:
@@ -421,7 +431,7 @@ def _resource_update(physical_id: str, old: Request, new: Request, _: str, __: s
 
 
 def _resource_delete(physical_id: str, _: Request) -> None:
-    """Sizes to zero, wait until the instances are gone, delete (user guide, "Delete your Auto Scaling infrastructure")."""
+    """Sizes to zero, wait until the instances are gone, delete (user guide, "Delete your Auto Scaling group")."""
     api = client("autoscaling")
     if physical_id not in autoscaling._asgs:
         return

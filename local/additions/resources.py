@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from ministack.core.responses import get_account_id, get_region, new_uuid
 
 from local.additions.ec2 import Ec2Error, check_group_unused, check_vpc, launch
-from local.additions.emulator import ec2, provisioners
+from local.additions.emulator import ec2, provisioners, s3
 from local.additions.inprocess import client
 
 Properties = dict[str, Any]
@@ -84,6 +84,8 @@ def register() -> None:
         handlers[f"AWS::EC2::{name}"] = handlers.get(f"AWS::EC2::{name}", {}) | told
     handlers["AWS::EC2::Instance"]["update_with_logical_id"] = True
     handlers["AWS::FSx::FileSystem"] = {"create": _fsx_create, "update": _fsx_update, "delete": _fsx_delete}
+    bucket = handlers["AWS::S3::Bucket"]
+    bucket["delete"] = _bucket_delete(bucket["delete"])
     mount_target = handlers["AWS::EFS::MountTarget"]
     mount_target["create"] = _reasoned(_after(_check_mount_target, mount_target["create"]))
 
@@ -371,6 +373,16 @@ def _rule_update(physical_id: str, _: Properties, __: Properties, ___: str) -> M
 def _check_mount_target(props: Properties) -> None:
     if props["SubnetId"] not in ec2._subnets:
         raise Ec2Error("SubnetNotFound", f"The subnet ID '{props['SubnetId']}' does not exist")
+
+
+def _bucket_delete(delete: Callable[[str, Properties], None]) -> Callable[[str, Properties], None]:
+    def checked(physical_id: str, props: Properties) -> None:
+        bucket = s3._buckets.get(physical_id)
+        if bucket and (bucket["objects"] or s3._bucket_has_versions(physical_id)):
+            raise ValueError("The bucket you tried to delete is not empty. You must delete all versions in the bucket.")
+        delete(physical_id, props)
+
+    return checked
 
 
 _HANDLERS: dict[str, dict[str, Callable[..., Any]]] = {

@@ -24,6 +24,10 @@ class Settings:
     no_capacity: list[dict[str, str]] = field(default_factory=list)
     """Launches that match one of these fail with InsufficientInstanceCapacity. Keys: ``InstanceType``,
     ``SubnetId``, ``AvailabilityZone``; all that are given have to match, so ``{}`` matches every launch."""
+    failures: list[dict[str, str]] = field(default_factory=list)
+    """Steps of stack operations that fail. Keys, of which all that are given have to match: ``Stack``,
+    ``LogicalResourceId``, ``ResourceType``, ``Operation`` (create, update, tag, delete; rollback for any
+    step that undoes a failed operation); ``Reason`` is what the stack's event then says. ``{}`` matches every step."""
     retry_seconds: float = 1.0
     """An Auto Scaling group whose launch failed tries again after this time, doubled at each failure."""
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine
 from fnmatch import fnmatch
 from typing import Any
 
-from local.additions.access import Denied, check_pass_role
+from local.additions.access import DeniedError, check_pass_role
 from local.additions.emulator import changesets, cloudformation, handlers, provisioners, stacks
 from local.additions.events import emit
 from local.additions.settings import settings
@@ -108,7 +108,7 @@ def _with_role(action: Action) -> Action:
         if role:
             try:
                 check_pass_role(role, "cloudformation.amazonaws.com")
-            except Denied as denied:
+            except DeniedError as denied:
                 return handlers._error("AccessDenied", str(denied), 403)
         result = action(params)
         stack = handlers._resolve_stack(handlers._p(params, "StackName"))
