@@ -33,9 +33,9 @@ def measure() -> Iterator[Figure]:
         build()
         plane = deploy(aws)
         _silence(aws)
-        boto3.setup_default_session()
-        calls = Counter[str]()
-        boto3.DEFAULT_SESSION.events.register("before-call", lambda model, **_: calls.update([_name(model)]))
+        calls, session = Counter[str](), boto3.Session()
+        boto3.DEFAULT_SESSION = session
+        session.events.register("before-call", lambda model, **_: calls.update([_name(model)]))
         tools = _tools(aws, plane)
         yield from _passes(aws, plane, tools, calls)
 

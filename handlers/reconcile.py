@@ -12,7 +12,11 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,  # pyright: ignore[reportUnknownVariableType]
+)
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -84,7 +88,9 @@ def _wait(record: SQSRecord) -> float:
 def _give_back(record: SQSRecord, seconds: float) -> None:
     """Let the message come again after so many seconds instead of the queue's visibility timeout."""
     settings = _settings()
-    queue = settings.wakes_queue_url if record.queue_url == settings.wakes_queue_url else settings.background_queue_url
+    # By name: the endpoint in a queue's URL is not the same in every partition.
+    name = record.event_source_arn.rpartition(":")[2]
+    queue = next(url for url in (settings.wakes_queue_url, settings.background_queue_url) if url.endswith(f"/{name}"))
     _clients().sqs.change_message_visibility(
         QueueUrl=queue, ReceiptHandle=record.receipt_handle, VisibilityTimeout=max(1, round(seconds))
     )

@@ -1,7 +1,7 @@
 """The AWS clients of a pass, made when first used: each costs tens of milliseconds of a cold start."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 from botocore.config import Config
@@ -26,8 +26,7 @@ class Clients:
         self._region = region or None
 
     def _make(self, service: Any) -> Any:
-        make: Any = boto3.client  # pyright: ignore[reportUnknownMemberType]
-        return make(service, region_name=self._region, config=CONFIG)
+        return cast("Any", boto3).client(service, region_name=self._region, config=CONFIG)
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":  # noqa: D102

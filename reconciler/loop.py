@@ -189,8 +189,9 @@ def rendered(settings: Settings, cluster: Cluster, pins: Pins) -> Rendered:
 
 
 def stack_spec_hash(cluster: Cluster) -> str:
-    """A hash of the part of the spec that the stack's template depends on."""
-    text = json.dumps(cluster.spec.model_dump(mode="json", exclude=NOT_IN_STACK), sort_keys=True)
+    """A hash of the part of the spec that the stack's template depends on; as in `spec_hash`, defaults do not count."""
+    spec = cluster.spec.model_dump(mode="json", exclude=NOT_IN_STACK, exclude_defaults=True)
+    text = json.dumps(spec, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
