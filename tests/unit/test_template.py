@@ -152,6 +152,8 @@ EVERYWHERE = {
     ("ReconcileRole", "Observe"),
     ("SweepRole", "Observe"),
     ("ClusterStackRole", "Describe"),
+    ("ClusterStackRole", "MakeFileSystems"),
+    ("ClusterStackRole", "Subscriptions"),
     *((f"{function}Role", "Trace") for function in FUNCTIONS),
 }
 # Actions by pattern, which CloudFormation's own handlers ask for in this form; they only read.
