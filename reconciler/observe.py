@@ -132,7 +132,7 @@ def _change_set(clients: Clients, stack: Stack, name: str) -> ChangeSet | None:
     token: dict[str, Any] = {}
     while True:
         try:
-            found: Any = clients.cloudformation.describe_change_set(StackName=stack.id, ChangeSetName=name, **token)
+            found: Any = clients.cloudformation.describe_change_set(StackName=stack.name, ChangeSetName=name, **token)
         except ClientError as error:
             if error.response.get("Error", {}).get("Code") in (
                 "ChangeSetNotFound",
