@@ -286,8 +286,8 @@ def _decrement(group: fleet.Group, count: int) -> None:
     if group["DesiredCapacity"] - count < group["MinSize"]:
         raise RefusedError(
             f"Currently, desiredSize equals minSize ({group['MinSize']}). Terminating instance without replacement "
-            "will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or lower "
-            "group's min size."
+            "will violate group's min size constraint. Either set shouldDecrementDesiredCapacity flag to false or "
+            "lower group's min size."
         )
     group["DesiredCapacity"] -= count
 

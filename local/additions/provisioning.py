@@ -114,7 +114,7 @@ def check(operation: str, kind: str, stack: str, logical_id: str, physical_id: s
         return
     names = _names(kind, stack, logical_id, physical_id, props)
     for action, arn in _calls(entry, operation, names):
-        _evaluate(record["_role"], action, arn, _context(operation, kind, action, arn, props))
+        _evaluate(record["_role"], action, arn, _context(kind, action, arn, props))
 
 
 def _calls(entry: tuple[str, dict[str, str]], operation: str, names: Properties) -> list[tuple[str, str]]:
@@ -157,7 +157,7 @@ def _role_of(kind: str, props: Properties) -> str:
     return (iam._roles.get(name) or {}).get("Arn", "")
 
 
-def _context(operation: str, kind: str, action: str, arn: str, props: Properties) -> Properties:
+def _context(kind: str, action: str, arn: str, props: Properties) -> Properties:
     spec = provisioners._STACK_TAG_PROPERTY.get(kind)
     tags = provisioners._tag_map(props.get(spec[0])) if spec else {}
     if kind == "AWS::EC2::LaunchTemplate":
@@ -169,9 +169,8 @@ def _context(operation: str, kind: str, action: str, arn: str, props: Properties
         }
     context = {f"aws:requesttag/{key}".lower(): value for key, value in tags.items()}
     context["aws:tagkeys"] = list(tags)
-    if operation != "create":
-        found = tagging.resource_tags(arn) or {}
-        context.update({f"aws:resourcetag/{key}".lower(): value for key, value in found.items()})
+    found = tagging.resource_tags(arn) or {}
+    context.update({f"aws:resourcetag/{key}".lower(): value for key, value in found.items()})
     if action == "iam:PassRole":
         context["iam:passedtoservice"] = "ec2.amazonaws.com"
     if boundary := props.get("PermissionsBoundary"):
