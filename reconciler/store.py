@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROW, STATE = "row", "STATE"
+# Both are reserved words of DynamoDB's expressions.
+NAMES = {"#cluster": "cluster", "#row": ROW}
 _decode, _encode = TypeDeserializer().deserialize, TypeSerializer().serialize
 
 
@@ -130,8 +132,8 @@ class Store:
         """The cluster's events, the oldest first."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._state,
-            KeyConditionExpression="cluster = :cluster AND begins_with(#row, :prefix)",
-            ExpressionAttributeNames={"#row": ROW},
+            KeyConditionExpression="#cluster = :cluster AND begins_with(#row, :prefix)",
+            ExpressionAttributeNames=NAMES,
             ExpressionAttributeValues=encode({":cluster": cluster, ":prefix": "EVENT#"}),
         )
         found = [decode(item) for page in pages for item in page["Items"]]
@@ -140,9 +142,9 @@ class Store:
     def _delete_rows(self, partition: str) -> None:
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._state,
-            KeyConditionExpression="cluster = :cluster",
-            ProjectionExpression="cluster, #row",
-            ExpressionAttributeNames={"#row": ROW},
+            KeyConditionExpression="#cluster = :cluster",
+            ProjectionExpression="#cluster, #row",
+            ExpressionAttributeNames=NAMES,
             ExpressionAttributeValues=encode({":cluster": partition}),
         )
         for page in pages:
