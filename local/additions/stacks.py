@@ -18,6 +18,8 @@ Parameters = dict[str, Any]
 Answer = tuple[int, dict[str, str], bytes]
 Action = Callable[[Parameters], Answer]
 _MODULES = (stacks, changesets, handlers)
+# From these no change set can be made.
+CLOSED = ("CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED")
 STARTS = ("CreateStack", "UpdateStack", "DeleteStack", "CreateChangeSet", "ContinueUpdateRollback", "RollbackStack")
 
 
@@ -34,6 +36,7 @@ def register() -> None:
     actions = cloudformation._ACTION_HANDLERS
     for name in STARTS:
         actions[name] = _with_role(actions[name])
+    actions["CreateChangeSet"] = _create_change_set(actions["CreateChangeSet"])
     actions["CreateStack"] = _create_stack(actions["CreateStack"])
     actions["DescribeStacks"] = _describe_stacks(actions["DescribeStacks"])
 
@@ -134,6 +137,21 @@ def _create_stack(action: Action) -> Action:
         if made := cloudformation._stacks.get(name):
             made.setdefault("_create_token", token)
         return result
+
+    return answer
+
+
+def _create_change_set(action: Action) -> Action:
+    """Not while an operation runs, nor from a status that an update cannot start from."""
+
+    def answer(params: Parameters) -> Answer:
+        stack = handlers._resolve_stack(handlers._p(params, "StackName")) or {"StackStatus": ""}
+        status = stack["StackStatus"]
+        running = status.endswith("IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
+        if running or status in CLOSED:
+            message = f"Stack:{stack['StackId']} is in {status} state and can not be updated."
+            return handlers._error("ValidationError", message)
+        return action(params)
 
     return answer
 

@@ -201,6 +201,8 @@ def test_each_change_of_status_is_an_event_with_the_callers_token(aws, stacks, i
         StackName=name, TemplateBody=json.dumps({"Resources": TOPIC}), ClientRequestToken="one"
     )
     assert stacks.status(name) == "CREATE_IN_PROGRESS"
+    with pytest.raises(ClientError, match="is in CREATE_IN_PROGRESS state and can not be updated"):
+        stacks.changes(name, TOPIC)
     aws.set(held_stacks=[])
     stacks.settled(name)
 
