@@ -13,7 +13,7 @@ from reconciler.cluster import from_item
 from reconciler.cluster.plain import plain
 from reconciler.plan.draft import iso
 from reconciler.record import ABSENT, Record
-from reconciler.store import ROW, STATE, content_hash, decode, encode
+from reconciler.store import cluster_of, content_hash, encode, record_of, state_key
 
 # The index of the state table that lists the clusters, and the value of its hash key (template.yaml).
 INDEX, KIND = "clusters", "cluster"
@@ -96,8 +96,7 @@ class Seen:
             "generation": record.generation,
             "uid": record.uid,
         }
-        head = {key: shown.pop(key) for key in ("apiVersion", "kind") if key in shown}
-        return {**head, "metadata": metadata, **shown, "status": dict(record.status)}
+        return {**shown, "metadata": metadata, "status": dict(record.status)}
 
 
 def written(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +137,8 @@ def every(plane: Plane) -> list[Seen]:
         KeyConditionExpression="kind = :kind",
         ExpressionAttributeValues=encode({":kind": KIND}),
     )
-    names = sorted({*specs, *(item["cluster"]["S"] for item in listed)})
+    recorded = (cluster_of(item["cluster"]["S"]) for item in listed)
+    names = sorted({*specs, *(name for name in recorded if name is not None)})
     records = {record.cluster: record for record in _records(plane, names)}
     clusters = (Seen(name, specs.get(name), records.get(name)) for name in names)
     return [seen for seen in clusters if seen.there]
@@ -152,9 +152,9 @@ def _pages(plane: Plane, operation: Any, **asked: Any) -> Iterator[dict[str, Any
 def _records(plane: Plane, names: list[str]) -> Iterator[Record]:
     table = plane.settings.state_table
     for start in range(0, len(names), BATCH):
-        keys = [encode({"cluster": name, ROW: STATE}) for name in names[start : start + BATCH]]
+        keys = [state_key(name) for name in names[start : start + BATCH]]
         wanted: Any = {table: {"Keys": keys, "ConsistentRead": True}}
         while wanted:
             answer = plane.clients.dynamodb.batch_get_item(RequestItems=wanted)
-            yield from (Record.from_item(decode(item)) for item in answer["Responses"].get(table, ()))
+            yield from (record_of(item) for item in answer["Responses"].get(table, ()))
             wanted = answer.get("UnprocessedKeys")

@@ -22,12 +22,14 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
 from reconciler.actions import Event
+from reconciler.names import CLUSTER_NAME
 from reconciler.record import ABSENT, Lease, Record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 ROW, STATE = "row", "STATE"
+MARK = "!"
 # Both are reserved words of DynamoDB's expressions.
 NAMES = {"#cluster": "cluster", "#row": ROW}
 _decode, _encode = TypeDeserializer().deserialize, TypeSerializer().serialize
@@ -51,6 +53,33 @@ def encode(item: Mapping[str, Any]) -> dict[str, Any]:
     return {key: _encode(value) for key, value in item.items()}
 
 
+def partition(cluster: str) -> str:
+    """The partition of the state table that holds a cluster's rows.
+
+    A spec can bear any name, and gets its answer under it. But the nodes of cluster `a` write in `a/nodes`: what is
+    no cluster's name is marked, so that no spec's record can lie where nodes can write.
+    """
+    return cluster if CLUSTER_NAME.fullmatch(cluster) else f"{MARK}{cluster}"
+
+
+def cluster_of(key: str) -> str | None:
+    """The cluster whose partition this is; None for one that holds no operator's rows."""
+    if CLUSTER_NAME.fullmatch(key):
+        return key
+    return key.removeprefix(MARK) if key.startswith(MARK) else None
+
+
+def state_key(cluster: str) -> dict[str, Any]:
+    """The key of a cluster's record, as the DynamoDB API takes it."""
+    return encode({"cluster": partition(cluster), ROW: STATE})
+
+
+def record_of(item: Mapping[str, Any]) -> Record:
+    """The record of a raw item."""
+    plain = decode(item)
+    return Record.from_item({**plain, "cluster": cluster_of(plain["cluster"])})
+
+
 def content_hash(item: Mapping[str, Any] | None) -> str:
     """A hash of what the user wrote, right or wrong, as DynamoDB holds it."""
     if item is None:
@@ -70,7 +99,7 @@ class Store:
         """The spec's item (raw: undecoded, so that a bad one can be told) and the record, in one consistent read."""
         wanted: dict[str, Any] = {
             self._specs: {"Keys": [{"name": {"S": cluster}}], "ConsistentRead": True},
-            self._state: {"Keys": [_key(cluster)], "ConsistentRead": True},
+            self._state: {"Keys": [state_key(cluster)], "ConsistentRead": True},
         }
         found: dict[str, list[dict[str, Any]]] = {self._specs: [], self._state: []}
         while wanted:
@@ -80,7 +109,7 @@ class Store:
             wanted = dict(answer.get("UnprocessedKeys", {}))
         spec = found[self._specs][0] if found[self._specs] else None
         state = found[self._state][0] if found[self._state] else None
-        return spec, Record.from_item(decode(state)) if state else None
+        return spec, record_of(state) if state else None
 
     def take(self, record: Record, owner: str, seconds: float, now: float) -> Record:
         """Take the lease for so many seconds, or raise Refused. The record's fence is from then on the new one."""
@@ -98,7 +127,7 @@ class Store:
         try:
             self._dynamodb.update_item(
                 TableName=self._state,
-                Key=_key(record.cluster),
+                Key=state_key(record.cluster),
                 UpdateExpression="SET leaseOwner = :owner, leaseExpires = :expires, fence = :fence, kind = :kind",
                 ConditionExpression=f"{seen} AND {free}",
                 ExpressionAttributeValues=encode({**values, ":kind": "cluster"}),
@@ -117,11 +146,12 @@ class Store:
 
     def forget(self, record: Record, events: Iterable[Event], now: float) -> None:
         """Delete the cluster's rows, the nodes' first and the record last. Its events go by their time to live."""
-        self._delete_rows(f"{record.cluster}/nodes")
+        if partition(record.cluster) == record.cluster:
+            self._delete_rows(f"{record.cluster}/nodes")
         last = {
             "Delete": {
                 "TableName": self._state,
-                "Key": _key(record.cluster),
+                "Key": state_key(record.cluster),
                 "ConditionExpression": "fence = :fence",
                 "ExpressionAttributeValues": encode({":fence": record.lease.fence}),
             }
@@ -134,18 +164,18 @@ class Store:
             TableName=self._state,
             KeyConditionExpression="#cluster = :cluster AND begins_with(#row, :prefix)",
             ExpressionAttributeNames=NAMES,
-            ExpressionAttributeValues=encode({":cluster": cluster, ":prefix": "EVENT#"}),
+            ExpressionAttributeValues=encode({":cluster": partition(cluster), ":prefix": "EVENT#"}),
         )
         found = [decode(item) for page in pages for item in page["Items"]]
         return sorted(found, key=lambda event: str(event.get("lastTimestamp", "")))
 
-    def _delete_rows(self, partition: str) -> None:
+    def _delete_rows(self, cluster: str) -> None:
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._state,
             KeyConditionExpression="#cluster = :cluster",
             ProjectionExpression="#cluster, #row",
             ExpressionAttributeNames=NAMES,
-            ExpressionAttributeValues=encode({":cluster": partition}),
+            ExpressionAttributeValues=encode({":cluster": cluster}),
         )
         for page in pages:
             for item in page["Items"]:
@@ -158,7 +188,8 @@ class Store:
             raise _refused(error, record.cluster, 1) from error
 
     def _put(self, record: Record, *, release: bool) -> dict[str, Any]:
-        item = {**record.to_item(), ROW: STATE, "kind": "cluster", "fence": record.lease.fence}
+        item = {**record.to_item(), "cluster": partition(record.cluster), ROW: STATE}
+        item |= {"kind": "cluster", "fence": record.lease.fence}
         if not release:
             item |= {"leaseOwner": record.lease.owner, "leaseExpires": _number(record.lease.expires)}
         return {
@@ -178,7 +209,7 @@ class Store:
         return {
             "Update": {
                 "TableName": self._state,
-                "Key": encode({"cluster": record.cluster, ROW: row}),
+                "Key": encode({"cluster": partition(record.cluster), ROW: row}),
                 "UpdateExpression": (
                     "SET reason = :reason, message = :message, subject = :subject, #type = :type, "
                     "firstTimestamp = if_not_exists(firstTimestamp, :now), lastTimestamp = :now, "
@@ -198,10 +229,6 @@ class Store:
                 ),
             }
         }
-
-
-def _key(cluster: str) -> dict[str, Any]:
-    return encode({"cluster": cluster, ROW: STATE})
 
 
 def _number(value: float) -> Any:

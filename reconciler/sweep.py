@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reconciler.facts import CLUSTER_TAG, OWNER_TAG, STACK_PREFIX, Actual, Group, Instance, Stack, digest
 from reconciler.observe import asking, group_of, instance_of, stack_of, tags_of
 from reconciler.record import ABSENT
-from reconciler.store import content_hash, decode, encode
+from reconciler.store import cluster_of, content_hash, decode, encode
 from reconciler.wake import Wake, send
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ def _records(clients: Clients, settings: Settings) -> dict[str, Known]:
         ExpressionAttributeValues=encode({":kind": "cluster"}),
     )
     items = (decode(item) for page in pages for item in page["Items"])
-    return {str(item["cluster"]): _known(item) for item in items}
+    named = ((cluster_of(str(item["cluster"])), item) for item in items)
+    return {name: _known(item) for name, item in named if name is not None}
 
 
 def _known(item: Mapping[str, Any]) -> Known:

@@ -8,16 +8,16 @@ The models stay out, the pattern of a name too: loading them would cost every co
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from reconciler.names import CLUSTER_NAME
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_sqs import SQSClient
 
-CLUSTER_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,58}[a-z0-9])?")
 MARK = "muster-"  # begins the names of a cluster's stack and groups
 BATCH = 10  # messages in one SendMessageBatch, the most that SQS takes
 
