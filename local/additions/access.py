@@ -11,6 +11,7 @@ from typing import Any
 from ministack.core.responses import get_account_id, get_region
 
 from local.additions.emulator import app, autoscaling, cloudformation, ec2, iam_actions, iam_evaluator, logs, tagging
+from local.additions.resources import file_systems
 
 Tagged = Iterator[tuple[str, list[dict[str, str]]]]
 
@@ -32,7 +33,9 @@ def register() -> None:
     iam_actions.extract_iam_action = lambda *request: _right(extract(*request))
     app.pin_request_origin = lambda source_ip, _secure: pin(source_ip, True)
     known = tagging._RESOURCE_TAG_COLLECTORS
+    known.update(fsx=_of_lustre)
     known.update(ec2=_of_ec2, autoscaling=_of_groups, cloudformation=_of_stacks, elasticfilesystem=tagging._collect_efs)
+    tagging._COLLECTORS.update(fsx=_of_lustre)
     tagging._COLLECTORS.update(ec2=_of_ec2, cloudformation=_of_stack_ids, logs=_of_log_groups, iam=tagging._collect_iam)
 
 
@@ -81,6 +84,11 @@ def _of_stacks() -> Tagged:
 
 def _of_stack_ids() -> Tagged:
     return ((arn, tags) for arn, tags in _of_stacks() if not arn.endswith("/*"))
+
+
+def _of_lustre() -> Tagged:
+    for identifier, properties in file_systems.items():
+        yield _arn("fsx", f"file-system/{identifier}"), properties.get("Tags") or []
 
 
 def _of_log_groups() -> Tagged:
