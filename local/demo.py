@@ -20,7 +20,7 @@ from rich.table import Table
 from local.aws import LocalAws, local_aws
 from local.deploy import ControlPlane, build, deploy
 from local.fixtures import network
-from reconciler.store import decode, encode
+from reconciler.store import Store, decode, encode
 
 NAME = "demo"
 PATIENCE = 90.0
@@ -69,6 +69,16 @@ class Demo:
         found = self.aws.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
         return decode(found) if found else None
 
+    def events(self) -> list[dict[str, Any]]:
+        """The cluster's events."""
+        return Store(self.aws.client("dynamodb"), "", self.plane.outputs["StateTable"]).events(NAME)
+
+    def still(self, started: float, what: str) -> None:
+        """Wait a moment more for something, but not for ever."""
+        if time.monotonic() - started > PATIENCE:
+            raise DemoError(f"{what} after {PATIENCE:.0f} s")
+        time.sleep(POLL)
+
     def watch(self, until: Callable[[dict[str, Any] | None], bool], what: str) -> None:
         """Show each change of the status as it comes, until it is as wanted."""
         started, shown = time.monotonic(), ""
@@ -80,9 +90,7 @@ class Demo:
                 shown = line
             if until(item):
                 return
-            if time.monotonic() - started > PATIENCE:
-                raise DemoError(f"{what} did not happen within {PATIENCE:.0f} s; last seen: {line}")
-            time.sleep(POLL)
+            self.still(started, f"{what} did not happen; last seen: {line}")
 
     def put(self, spec: dict[str, Any]) -> None:
         """Write the spec as a user of nothing but the AWS CLI does."""
@@ -93,7 +101,9 @@ class Demo:
 def _line(item: dict[str, Any] | None) -> str:
     if item is None:
         return "[dim]no state record[/]"
-    status = item.get("status", {})
+    status = item.get("status")
+    if not status:
+        return "[dim]taken up[/]"
     stack = status.get("stack", {}).get("status", "no stack")
     queues = ", ".join(f"{q['name']} {q['inService']}/{q['desired']}" for q in status.get("queues", ()))
     ready = _condition(item, "Ready")
@@ -162,20 +172,20 @@ def _spec(net: Any) -> dict[str, Any]:
 
 def _resize_by_hand(demo: Demo) -> None:
     group = f"muster-{NAME}.compute"
-    demo.run(
-        "aws", "autoscaling", "set-desired-capacity", "--auto-scaling-group-name", group, "--desired-capacity", "1"
-    )
-    autoscaling = demo.aws.client("autoscaling")
+    sizes = ("--min-size", "0", "--max-size", "5", "--desired-capacity", "1")
+    demo.run("aws", "autoscaling", "update-auto-scaling-group", "--auto-scaling-group-name", group, *sizes)
     started = time.monotonic()
+    while not (resized := [event for event in demo.events() if event["reason"] == "GroupResized"]):
+        demo.still(started, f"{group} is not put back")
+    console.print(f"  {resized[0]['message']}", markup=False)
+    autoscaling = demo.aws.client("autoscaling")
     while True:
         found = autoscaling.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"][0]
         in_service = sum(1 for member in found["Instances"] if member["LifecycleState"] == "InService")
-        if found["DesiredCapacity"] == 2 and in_service == 2:
-            console.print(f"  desired capacity 2 again, 2 nodes in service, after {time.monotonic() - started:.1f} s")
+        if found["DesiredCapacity"] == in_service == 2:
+            console.print(f"  2 nodes in service again after {time.monotonic() - started:.1f} s")
             return
-        if time.monotonic() - started > PATIENCE:
-            raise DemoError(f"{group} was not put back: {found['DesiredCapacity']}, {in_service} in service")
-        time.sleep(POLL)
+        demo.still(started, f"{group}: {in_service} of {found['DesiredCapacity']} in service")
 
 
 def _show_nothing_left(demo: Demo) -> None:
