@@ -85,7 +85,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """An Auto Scaling group; sizes in instances. `launch_error` is its newest failed activity, if any."""
+    """An Auto Scaling group; sizes in instances.
+
+    `launch_error` is its newest failed activity, if any; `capacity_type` is onDemand or spot, empty when it is neither
+    wholly.
+    """
 
     name: str
     queue: str
@@ -96,6 +100,7 @@ class Group:
     template_version: str = ""
     members: tuple[Member, ...] = ()
     launch_error: str = ""
+    capacity_type: str = ""
 
     @property
     def in_service(self) -> int:

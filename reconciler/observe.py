@@ -172,7 +172,9 @@ def _groups(clients: Clients, ours: Filters) -> Iterable[Group]:
 
 def group_of(found: Mapping[str, Any]) -> Group:
     """A group as DescribeAutoScalingGroups describes it."""
-    mixed = found.get("MixedInstancesPolicy", {}).get("LaunchTemplate", {}).get("LaunchTemplateSpecification", {})
+    policy = found.get("MixedInstancesPolicy", {})
+    template = policy.get("LaunchTemplate", {}).get("LaunchTemplateSpecification", {})
+    on_demand = policy.get("InstancesDistribution", {}).get("OnDemandPercentageAboveBaseCapacity")
     return Group(
         name=found["AutoScalingGroupName"],
         queue=tags_of(found).get(QUEUE_TAG, ""),
@@ -180,7 +182,8 @@ def group_of(found: Mapping[str, Any]) -> Group:
         max=found["MaxSize"],
         desired=found["DesiredCapacity"],
         suspended=tuple(sorted(p["ProcessName"] for p in found.get("SuspendedProcesses", ()))),
-        template_version=str(mixed.get("Version", "")),
+        template_version=str(template.get("Version", "")),
+        capacity_type={100: "onDemand", 0: "spot"}.get(on_demand, ""),
         members=tuple(
             Member(
                 member["InstanceId"],

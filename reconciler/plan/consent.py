@@ -1,22 +1,28 @@
 """Reading a change set: what of it needs the user's written consent.
 
 A head node, a file system, a volume with data and a queue whose nodes run are never replaced or removed on the
-operator's own judgement. "Conditional" is taken for yes: CloudFormation could not rule it out.
+operator's own judgement.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from reconciler.cluster import Queue
 from reconciler.facts import Actual, Change
 
+GROUP = "AWS::AutoScaling::AutoScalingGroup"
 # Resource types whose replacement or removal takes something from the user, and what that is.
 PRECIOUS: dict[str, str] = {
     "AWS::EC2::Instance": "the head node would be restarted or replaced",
     "AWS::EC2::Volume": "the volume would be replaced or removed",
     "AWS::EFS::FileSystem": "the file system would be replaced or removed",
     "AWS::FSx::FileSystem": "the file system would be replaced or removed",
-    "AWS::AutoScaling::AutoScalingGroup": "the queue's running nodes would be terminated",
+    GROUP: "the queue's running nodes would be terminated",
 }
+# "Conditional" is taken for yes, since CloudFormation could not rule a replacement out: but a group is replaced on
+# such a condition only by an update policy, and ours have none.
+REPLACED: dict[str, frozenset[str]] = {GROUP: frozenset({"True"})}
+REPLACED_OTHERS = frozenset({"True", "Conditional"})
 # What a ResourceChange can do without a loss. Any other action counts as one, those that AWS may yet invent as well.
 HARMLESS = frozenset({"Add", "Import"})
 
@@ -47,10 +53,11 @@ def holds(
 
 
 def _hold(change: Change, name: str, actual: Actual) -> Hold | None:
-    spared = change.action in HARMLESS or (change.action == "Modify" and change.replacement in ("", "False"))
+    replaced = REPLACED.get(change.resource_type, REPLACED_OTHERS)
+    spared = change.action in HARMLESS or (change.action == "Modify" and change.replacement not in replaced)
     if spared or change.resource_type not in PRECIOUS:
         return None
-    if name and change.resource_type == "AWS::AutoScaling::AutoScalingGroup":
+    if name and change.resource_type == GROUP:
         group = actual.group(name.removeprefix("queues/"))
         if group is None or not (group.desired or group.members):
             return None
@@ -58,3 +65,18 @@ def _hold(change: Change, name: str, actual: Actual) -> Hold | None:
     causes = f" because of {', '.join(change.causes)}" if change.causes else ""
     resource = f"{change.logical_id} ({change.resource_type})"
     return Hold(name, resource, f"{PRECIOUS[change.resource_type]} [{how}]{causes}")
+
+
+def purchases(queues: tuple[Queue, ...], actual: Actual, consent: frozenset[str]) -> tuple[Hold, ...]:
+    """The queues whose running nodes Auto Scaling would replace one by one, because they are bought another way.
+
+    Source: "Update an Auto Scaling group to use a mixed instances policy", Amazon EC2 Auto Scaling user guide: after a
+    change of purchase options the group replaces the instances that do not fit. A change set does not tell.
+    """
+    found = ((queue, actual.group(queue.name)) for queue in queues)
+    return tuple(
+        Hold(f"queues/{queue.name}", group.name, f"its nodes, {group.capacity_type} now, would be replaced one by one")
+        for queue, group in found
+        if group and group.members and group.capacity_type not in ("", queue.capacity_type)
+        if f"queues/{queue.name}" not in consent
+    )

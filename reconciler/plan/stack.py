@@ -16,7 +16,7 @@ from reconciler.actions import (
 from reconciler.facts import HASH_TAG, ChangeSet, Stack, stack_name
 from reconciler.outcomes import blocked_outside
 from reconciler.plan import deletion
-from reconciler.plan.consent import holds
+from reconciler.plan.consent import holds, purchases
 from reconciler.plan.draft import MAX_TRIES, Draft
 from reconciler.record import Failure, Rendering
 from reconciler.statuses import (
@@ -294,7 +294,8 @@ def _judge(draft: Draft, seen: ChangeSet) -> None:
     stack = _stack(draft)
     old = draft.record.rendering
     names = {**(old.names if old else {}), **draft.rendered.names}
-    held = holds(seen.changes, names, draft.actual, frozenset(draft.cluster.spec.consent))
+    spec, consent = draft.cluster.spec, frozenset(draft.cluster.spec.consent)
+    held = holds(seen.changes, names, draft.actual, consent) + purchases(spec.queues, draft.actual, consent)
     if held:
         message = "The update waits for consent. " + "; ".join(str(hold) for hold in held) + "."
         draft.condition("StackReady", False, "ConsentRequired", message)

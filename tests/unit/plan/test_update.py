@@ -258,11 +258,15 @@ PRECIOUS = [
     ("AWS::FSx::FileSystem", "StorageHome", "sharedStorage/home"),
     ("AWS::AutoScaling::AutoScalingGroup", "GroupCompute", "queues/compute"),
 ]
-LOSSES = [("Remove", ""), ("Modify", "True"), ("Modify", "Conditional"), ("Dynamic", "")]
+LOSSES = [
+    (*thing, *loss)
+    for thing in PRECIOUS
+    for loss in [("Remove", ""), ("Modify", "True"), ("Modify", "Conditional"), ("Dynamic", "")]
+    if not (thing[1] == "GroupCompute" and loss[1] == "Conditional")
+]
 
 
-@pytest.mark.parametrize(("action", "replacement"), LOSSES)
-@pytest.mark.parametrize(("kind", "logical", "name"), PRECIOUS)
+@pytest.mark.parametrize(("kind", "logical", "name", "action", "replacement"), LOSSES)
 def test_a_loss_waits_for_consent_by_name(kind: str, logical: str, name: str, action: str, replacement: str) -> None:
     lost = change(logical, kind, action, replacement, causes=["ImageId"])
     plan_ = answered(change(), lost)
@@ -274,8 +278,7 @@ def test_a_loss_waits_for_consent_by_name(kind: str, logical: str, name: str, ac
         assert part in message(plan_, "StackReady")
 
 
-@pytest.mark.parametrize(("action", "replacement"), LOSSES)
-@pytest.mark.parametrize(("kind", "logical", "name"), PRECIOUS)
+@pytest.mark.parametrize(("kind", "logical", "name", "action", "replacement"), LOSSES)
 def test_a_loss_that_is_consented_to_is_carried_out(
     kind: str, logical: str, name: str, action: str, replacement: str
 ) -> None:
@@ -292,6 +295,35 @@ def test_a_loss_that_is_consented_to_is_carried_out(
 @pytest.mark.parametrize(("kind", "logical", "name"), PRECIOUS)
 def test_what_loses_nothing_needs_no_consent(kind: str, logical: str, name: str, action: str, replacement: str) -> None:
     assert kinds(answered(change(logical, kind, action, replacement))) == ["ExecuteChangeSet"]
+
+
+def test_a_group_without_an_update_policy_is_not_replaced_on_a_condition() -> None:
+    conditional = change("GroupCompute", "AWS::AutoScaling::AutoScalingGroup", "Modify", "Conditional")
+    assert kinds(answered(conditional)) == ["ExecuteChangeSet"]
+
+
+@pytest.mark.parametrize(
+    ("bought", "members", "consent", "held"),
+    [
+        ("onDemand", True, [], False),
+        ("spot", True, [], True),
+        ("spot", True, ["queues/compute"], False),
+        ("spot", False, [], False),
+        ("", True, [], False),
+    ],
+)
+def test_nodes_that_are_bought_another_way_wait_for_consent(
+    bought: str, members: bool, consent: list[str], held: bool
+) -> None:
+    memory = asked().record
+    there = replace(group() if members else group(size=0), capacity_type=bought)
+    seen = change_set(change(), name=memory.change_set)
+    plan_ = plan(
+        desired(spec={"consent": consent}), actual(template=BEFORE, change_set=seen, groups=(there,)), memory, NOW
+    )
+    assert ("ExecuteChangeSet" in kinds(plan_)) is not held
+    if held:
+        assert "queues/compute" in message(plan_, "StackReady")
 
 
 @pytest.mark.parametrize("kind", ["AWS::IAM::Role", "AWS::EC2::LaunchTemplate", "AWS::SQS::Queue"])
