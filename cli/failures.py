@@ -38,6 +38,7 @@ SAID: tuple[tuple[frozenset[str], str], ...] = (
                 "ProvisionedThroughputExceededException",
                 "RequestLimitExceeded",
                 "RequestThrottled",
+                "RequestThrottledException",
                 "SlowDown",
                 "ThrottledException",
                 "Throttling",

@@ -31,13 +31,12 @@ LIMITS: dict[str, str] = {
 
 def schema(field: Path = "") -> None:
     """Print the JSON Schema of the document; with a field, explain that field and those below it."""
-    from cli.terminal import as_json
-    from reconciler.cluster.schema import json_schema
+    from reconciler.cluster.schema import text
 
     if field:
         explain(field)
     else:
-        typer.echo(as_json(json_schema()), nl=False)
+        typer.echo(text(), nl=False)
 
 
 def explain(field: Path = "") -> None:

@@ -111,13 +111,13 @@ def _console() -> Console:
 
 
 def as_yaml(value: object) -> str:
-    """A value as YAML, in the order given."""
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=UNBOUNDED)
+    """A value as YAML, its names sorted: DynamoDB keeps no order."""
+    return yaml.safe_dump(value, allow_unicode=True, width=UNBOUNDED)
 
 
 def as_json(value: object) -> str:
-    """A value as JSON, in the order given."""
-    return json.dumps(value, indent=4) + "\n"
+    """A value as JSON, its names sorted."""
+    return json.dumps(value, indent=4, sort_keys=True) + "\n"
 
 
 DATA: dict[str, Any] = {"yaml": as_yaml, "json": as_json}
