@@ -64,13 +64,14 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeSet:
-    """A change set: its own status, whether it may be executed, and what it would do."""
+    """A change set: its own status, whether it may be executed, and what it would do. Names come again, ids do not."""
 
     name: str
     status: str
     execution_status: str = ""
     reason: str = ""
     changes: tuple[Change, ...] = ()
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +138,11 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Something with the cluster's ownership tags that stands outside any stack."""
+    """Something with the cluster's ownership tags that stands outside any stack, and what was to become of it."""
 
     kind: str
     id: str
+    policy: str = "Delete"
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,12 @@ def _change_set(clients: Clients, stack: Stack, name: str) -> ChangeSet | None:
             break
         token = {"NextToken": found["NextToken"]}
     return ChangeSet(
-        name, found["Status"], found.get("ExecutionStatus", ""), found.get("StatusReason", ""), tuple(changes)
+        name=name,
+        status=found["Status"],
+        execution_status=found.get("ExecutionStatus", ""),
+        reason=found.get("StatusReason", ""),
+        changes=tuple(changes),
+        id=found["ChangeSetId"],
     )
 
 
@@ -228,11 +233,12 @@ def instance_of(found: Mapping[str, Any]) -> Instance:
 
 
 def _volumes(clients: Clients, ours: Filters) -> Iterable[Leftover]:
-    """Volumes that say themselves that they were to be deleted with the cluster, and were not."""
+    """Volumes of shared storage: their tag says what was to become of them. Root volumes go with their nodes."""
     pages = clients.ec2.get_paginator("describe_volumes").paginate(
-        Filters=[*ours, {"Name": f"tag:{DELETION_POLICY_TAG}", "Values": ["Delete"]}]
+        Filters=[*ours, {"Name": "tag-key", "Values": [DELETION_POLICY_TAG]}]
     )
-    return [Leftover("volume", found.get("VolumeId", "")) for page in pages for found in page["Volumes"]]
+    found = (volume for page in pages for volume in page["Volumes"])
+    return [Leftover("volume", each.get("VolumeId", ""), tags_of(each)[DELETION_POLICY_TAG]) for each in found]
 
 
 def _resources(clients: Clients, stack_id: str) -> Iterable[StackResource]:

@@ -127,7 +127,7 @@ def _sweep_out(draft: Draft) -> None:
     """Nothing of the stack is left. What bears the cluster's tags outside any stack goes, then the record."""
     owner = draft.desired.owner
     instances = tuple(i.id for i in draft.actual.instances if i.alive and i.owner == owner)
-    volumes = tuple(volume.id for volume in draft.actual.volumes)
+    volumes = tuple(volume.id for volume in draft.actual.volumes if volume.policy == "Delete")
     if instances:
         message = f"{len(instances)} instances outlived the stack."
         draft.act(TerminateInstances(instances), "LeftoversTerminated", message, warning=True)
@@ -154,7 +154,11 @@ def _list_retained(draft: Draft) -> None:
         for r in draft.actual.resources
         if r.logical_id in policies and r.physical_id
     ]
-    draft.retained = found or list(draft.record.status.get("retained", ()))
+    kept = found or list(draft.record.status.get("retained", ()))
+    # What an update took out of the stack is known by its tag alone.
+    known = {item["id"] for item in kept}
+    others = (volume for volume in draft.actual.volumes if volume.policy != "Delete" and volume.id not in known)
+    draft.retained = [*kept, *({"id": v.id, "type": "AWS::EC2::Volume", "policy": v.policy} for v in others)]
 
 
 def _say(draft: Draft, message: str, seconds: float) -> None:

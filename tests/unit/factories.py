@@ -114,8 +114,8 @@ def node(number: int = 0, state: str = "running", **fields: Any) -> Instance:
     return Instance(**{"id": f"i-{number:017x}", "state": state, "node": "compute", "owner": OWNER, **fields})
 
 
-def volume(identifier: str = "vol-1") -> Leftover:
-    return Leftover("volume", identifier)
+def volume(identifier: str = "vol-1", policy: str = "Delete") -> Leftover:
+    return Leftover("volume", identifier, policy)
 
 
 def resource(logical_id: str, status: str = "CREATE_COMPLETE", **fields: Any) -> StackResource:
@@ -139,7 +139,7 @@ def change(
 
 
 def change_set(*changes: Change, name: str, status: str = "CREATE_COMPLETE", **fields: Any) -> ChangeSet:
-    return ChangeSet(**{"name": name, "status": status, "execution_status": "AVAILABLE", "changes": changes, **fields})
+    return ChangeSet(**{"name": name, "id": f"arn:{name}/first", "status": status, "execution_status": "AVAILABLE", "changes": changes, **fields})
 
 
 def rendering(template: str = WANTED, **fields: Any) -> Rendering:

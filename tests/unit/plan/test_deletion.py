@@ -117,6 +117,13 @@ def test_but_not_what_another_operator_made() -> None:
     assert kinds(plan_) == ["DeleteArtifacts", "Forget"]
 
 
+def test_a_volume_that_is_to_be_kept_is_listed_and_left() -> None:
+    plan_ = torn(Actual(volumes=(volume("vol-1", "Retain"), volume("vol-2", "Snapshot"))))
+    assert kinds(plan_) == ["DeleteArtifacts", "Forget"]
+    assert [item["id"] for item in plan_.record.status["retained"]] == ["vol-1", "vol-2"]
+    assert "vol-1 (Retain)" in plan_.steps[-1].event.message
+
+
 def test_and_last_the_objects_and_the_record() -> None:
     plan_ = torn(NOTHING)
     assert plan_.actions == (DeleteArtifacts("clusters/demo/"), Forget(NAME))
