@@ -1,0 +1,50 @@
+"""One AWS on this machine and one control plane, deployed by the real sam, for all scenarios of a session."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.aws import LocalAws, local_aws
+from local.deploy import build, deploy
+from local.fixtures import network
+from tests.e2e.world import Cluster, World
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(HERE):
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[LocalAws]:
+    with local_aws() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def world(aws: LocalAws) -> World:
+    """The scheduled sweep is a day away: a scenario that needs one runs it itself, and none is saved by chance."""
+    build()
+    return World(aws, deploy(aws, SweepMinutes="1440"), network(aws))
+
+
+@pytest.fixture
+def cluster(world: World, request: pytest.FixtureRequest) -> Cluster:
+    """A cluster that no other scenario knows, named after this one. Nothing is made of it yet."""
+    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
+    digest = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:5]
+    return Cluster(world, f"{words[:40].strip('-')}-{digest}")
+
+
+@pytest.fixture
+def running(cluster: Cluster) -> Cluster:
+    """The same, with the small spec put and made: a head node and a queue of two."""
+    cluster.put()
+    cluster.until_ready(1)
+    return cluster
