@@ -6,6 +6,7 @@ permissions to pass a role to an AWS service").
 """
 
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
@@ -32,11 +33,12 @@ def register() -> None:
     extract = iam_actions.extract_iam_action
     iam_actions.extract_iam_action = lambda *request: _right(extract(*request))
     app.pin_request_origin = lambda source_ip, _secure: pin(source_ip, True)
-    known = tagging._RESOURCE_TAG_COLLECTORS
-    known.update(fsx=_of_lustre)
-    known.update(ec2=_of_ec2, autoscaling=_of_groups, cloudformation=_of_stacks, elasticfilesystem=tagging._collect_efs)
-    tagging._COLLECTORS.update(fsx=_of_lustre)
-    tagging._COLLECTORS.update(ec2=_of_ec2, cloudformation=_of_stack_ids, logs=_of_log_groups, iam=tagging._collect_iam)
+    # What services do by themselves (SNS to SQS) comes from no request.
+    iam_evaluator._request_origin = ContextVar("request_origin", default=("127.0.0.1", True))
+    both: dict[str, Any] = {"ec2": _of_ec2, "fsx": _of_lustre}
+    groups = {"autoscaling": _of_groups, "elasticfilesystem": tagging._collect_efs}
+    tagging._RESOURCE_TAG_COLLECTORS.update(both | groups, cloudformation=_of_stacks)
+    tagging._COLLECTORS.update(both, cloudformation=_of_stack_ids, logs=_of_log_groups, iam=tagging._collect_iam)
 
 
 def _right(action: str | None) -> str | None:
