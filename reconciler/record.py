@@ -80,9 +80,9 @@ class Record:
     """One cluster's memory.
 
     `generation` counts the changes of the user's spec; `spec_hash` is of the item as it stands, right or wrong, and
-    `absent` when it is gone. `change_set` is the one made and not yet deleted, `unchanged` a
-    template's hash that CloudFormation found to change nothing. `sizes` are the group sizes last put in force, by
-    queue: [min, max, desired or None].
+    `absent` when it is gone. `change_set` is the one made and not yet deleted. `unchanged` is two hashes with a slash
+    between: CloudFormation found that the second template changes nothing of a stack made from the first. `sizes` are
+    the group sizes last put in force, by queue: [min, max, desired or None].
     `stack_id` is the stack last seen. `failure` is of a stack operation, `trouble` of an AWS call; `pending` is the
     call announced before it was made. `digest` is of the facts last seen. `timer` is the one pending wake-up.
     `created` is when the cluster's first pass was.

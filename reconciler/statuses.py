@@ -99,6 +99,7 @@ CHANGE_SET: dict[str, ChangeSetStep] = {
     "FAILED": ChangeSetStep.FAILED,
 }
 
+
 class Execution(StrEnum):
     """What the execution status of a change set that was created asks of the next pass."""
 

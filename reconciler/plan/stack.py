@@ -180,8 +180,8 @@ _STEPS: dict[Step, Callable[[Draft], None]] = {
 
 
 def _steady(draft: Draft) -> None:
-    stack, wanted = _stack(draft), draft.rendered.hash
-    if wanted in (stack.tags.get(HASH_TAG), draft.record.unchanged):
+    stack = _stack(draft)
+    if _is(draft, draft.rendered.hash):
         _settled(draft)
     elif not _asked(draft):
         _settled(draft)
@@ -192,6 +192,12 @@ def _steady(draft: Draft) -> None:
         _update(draft)
 
 
+def _is(draft: Draft, template: str) -> bool:
+    """Whether the stack is what a template asks for: made from it, or found by CloudFormation not to differ."""
+    made = _stack(draft).tags.get(HASH_TAG, "")
+    return template == made or draft.record.unchanged == f"{made}/{template}"
+
+
 def _asked(draft: Draft) -> bool:
     """Whether the user asked for another stack: a new version of the operator by itself changes nothing."""
     last = draft.record.rendering
@@ -199,7 +205,7 @@ def _asked(draft: Draft) -> bool:
         last is None
         or draft.desired.upgrade
         or last.spec_hash != draft.desired.stack_spec_hash
-        or last.hash not in (_stack(draft).tags.get(HASH_TAG), draft.record.unchanged)
+        or not _is(draft, last.hash)
     )
 
 
@@ -212,7 +218,7 @@ def _settled(draft: Draft) -> None:
     else:
         draft.remember(change_set="")
     draft.remember(failure=None)
-    if draft.rendered.hash in (stack.tags.get(HASH_TAG), draft.record.unchanged):
+    if _is(draft, draft.rendered.hash):
         draft.remember(rendering=rendering(draft))
     draft.condition("StackReady", True, "UpToDate", f"Stack {stack.name} is {stack.status} and as rendered.")
 
@@ -246,7 +252,7 @@ def _update(draft: Draft) -> None:
 
 
 def _change_set_name(draft: Draft, about: str) -> str:
-    """A name of its own for each try: the token of the execution is made of it."""
+    """A name of its own for each try, for the failures are told apart by it."""
     accepted, tried = draft.record.accepted, draft.failure_of(about)
     generation, tries = accepted.generation if accepted else 0, tried.count if tried else 0
     return f"muster-{draft.rendered.hash[:16]}-{generation}-{tries}"
@@ -271,8 +277,10 @@ def _read(draft: Draft, seen: ChangeSet, about: str) -> None:
 
 def _unchanged(draft: Draft, seen: ChangeSet) -> None:
     message = "CloudFormation finds nothing to change."
-    dropped = DeleteChangeSet(_stack(draft).name, seen.name)
-    if draft.act(dropped, "NoChanges", message, change_set="", unchanged=draft.rendered.hash):
+    stack = _stack(draft)
+    dropped = DeleteChangeSet(stack.name, seen.name)
+    unchanged = f"{stack.tags.get(HASH_TAG, '')}/{draft.rendered.hash}"
+    if draft.act(dropped, "NoChanges", message, change_set="", unchanged=unchanged):
         _updating(draft, message, LOOK_AT_CHANGE_SET)
     else:
         _withheld(draft, message)
@@ -302,11 +310,11 @@ def _judge(draft: Draft, seen: ChangeSet) -> None:
         draft.stall("ConsentRequired", message, "Held")
         return
     message = f"Updating stack {stack.name}: {len(seen.changes)} changes."
-    execute = ExecuteChangeSet(stack.name, seen.name, draft.token("execute", seen.name))
+    execute = ExecuteChangeSet(stack.name, seen.name, draft.token("execute", seen.id))
     # Until the update has ended well, the stack may hold what the old spec named as well as what the new one names.
     retained = {**(old.retained if old else {}), **draft.rendered.retained}
     asked = replace(rendering(draft), names=names, retained=retained)
-    if draft.act(execute, "StackUpdating", message, rendering=asked, unchanged=""):
+    if draft.act(execute, "StackUpdating", message, rendering=asked):
         _updating(draft, message, LOOK_AT_STACK)
     else:
         _withheld(draft, message)

@@ -139,7 +139,8 @@ def change(
 
 
 def change_set(*changes: Change, name: str, status: str = "CREATE_COMPLETE", **fields: Any) -> ChangeSet:
-    return ChangeSet(**{"name": name, "id": f"arn:{name}/first", "status": status, "execution_status": "AVAILABLE", "changes": changes, **fields})
+    given = {"status": status, "execution_status": "AVAILABLE", "changes": changes, "id": f"arn:{name}/first"}
+    return ChangeSet(**{"name": name, **given, **fields})
 
 
 def rendering(template: str = WANTED, **fields: Any) -> Rendering:

@@ -125,7 +125,7 @@ def test_an_unknown_status_of_a_change_set_stops_and_says_so(status: str, execut
 def test_a_change_set_without_changes_is_remembered_and_not_asked_for_again(said: str) -> None:
     first = answered(status="FAILED", execution_status="UNAVAILABLE", reason=said)
     assert kinds(first) == ["DeleteChangeSet"]
-    assert first.record.unchanged == WANTED
+    assert first.record.unchanged == f"{BEFORE}/{WANTED}"
     assert first.record.failure is None
     second = planned(there=actual(template=BEFORE), memory=first.record)
     assert second.steps == ()
@@ -134,7 +134,7 @@ def test_a_change_set_without_changes_is_remembered_and_not_asked_for_again(said
 
 def test_a_template_that_changes_nothing_is_not_current_any_more_once_another_was_carried_out() -> None:
     """Else a spec that goes back to it would be taken for fulfilled."""
-    unchanged = outdated(unchanged=WANTED, rendering=rendering())
+    unchanged = outdated(unchanged=f"{BEFORE}/{WANTED}", rendering=rendering())
     there = actual(template=BEFORE)
     made = plan(desired(template=OTHER, stack_spec_hash="third"), there, unchanged, NOW)
     seen = change_set(change(), name=made.record.change_set)
@@ -213,15 +213,13 @@ def test_going_back_to_what_runs_ends_the_matter() -> None:
     assert condition(plan_, "Ready") == (True, "AsSpecified")
 
 
-def test_the_same_template_at_a_later_time_has_another_execution_token() -> None:
+def test_another_change_set_of_the_same_name_has_another_execution_token() -> None:
     """CloudFormation takes a repeated token for a repeated call, and would not carry out the later one."""
-    first = answered(change())
-    later = outdated(accepted=Accepted(7, "content", "{}"))
-    made = planned(there=actual(template=BEFORE), memory=later)
-    seen = change_set(change(), name=made.record.change_set)
-    second = planned(there=actual(template=BEFORE, change_set=seen), memory=made.record)
-    tokens = {getattr(action, "token", "") for plan_ in (first, second) for action in plan_.actions}
-    assert len(tokens) == 2
+    first, again, later = (answered(change(), id=identifier).actions[0] for identifier in ("one", "one", "two"))
+    assert isinstance(first, ExecuteChangeSet)
+    assert isinstance(later, ExecuteChangeSet)
+    assert first == again
+    assert first.token != later.token
 
 
 def test_a_change_set_that_the_spec_overtook_is_dropped_for_another() -> None:
@@ -415,7 +413,7 @@ def test_a_new_version_of_the_operator_updates_nothing_by_itself() -> None:
 
 
 def test_nor_when_its_last_template_changed_nothing() -> None:
-    memory = record(rendering=rendering(OTHER, version="0.0.9"), unchanged=OTHER)
+    memory = record(rendering=rendering(OTHER, version="0.0.9"), unchanged=f"{BEFORE}/{OTHER}")
     plan_ = planned(there=actual(template=BEFORE), memory=memory)
     assert plan_.steps == ()
     assert condition(plan_, "RenderingCurrent") == (False, "OlderVersion")
