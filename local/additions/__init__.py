@@ -2,7 +2,8 @@
 
 | module | adds |
 | --- | --- |
-| `ec2`, `instance_types` | checked launches, volumes, state-change events, filters and pages |
+| `launches`, `instance_types` | checked launches of instances with all that they were asked for |
+| `ec2` | terminations, state-change events, filters and pages |
 | `resources` | CloudFormation resource types of EC2 and FSx |
 | `stacks` | events of stack status changes, visible progress, service roles |
 | `provisioning` | the rights of a stack's role; failures that tests ask for |

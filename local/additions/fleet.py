@@ -13,10 +13,10 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, new_uuid, now_iso, request_scope
 
-from local.additions.ec2 import Ec2Error, launch, state_listeners
 from local.additions.emulator import autoscaling, ec2, sns, sqs
 from local.additions.events import emit
 from local.additions.inprocess import client
+from local.additions.launches import Ec2Error, launch, state_listeners
 from local.additions.settings import settings
 
 Group = dict[str, Any]

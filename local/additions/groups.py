@@ -57,7 +57,8 @@ def _action(name: str, function: Callable[[Request], Any]) -> Callable[[dict[str
             result = function(structure(params))
         except RefusedError as refused:
             return autoscaling._error(refused.code, str(refused))
-        fleet.engine.wake()
+        if not name.startswith("Describe"):
+            fleet.engine.wake()
         inner = f"<{name}Result>{autoscaling._member_xml(result or {})}</{name}Result>"
         return autoscaling._xml(200, f"{name}Response", inner)
 

@@ -12,9 +12,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 from ministack.core.responses import get_account_id, get_region, new_uuid
 
-from local.additions.ec2 import Ec2Error, check_group_unused, check_vpc, launch
+from local.additions.ec2 import check_group_unused, check_vpc
 from local.additions.emulator import ec2, provisioners, s3
 from local.additions.inprocess import client
+from local.additions.launches import Ec2Error, launch
 
 Properties = dict[str, Any]
 Made = tuple[str, Properties]

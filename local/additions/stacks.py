@@ -5,6 +5,7 @@ EventBridge events and on service roles.
 """
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine
 from fnmatch import fnmatch
 from typing import Any
@@ -159,10 +160,12 @@ def _create_change_set(action: Action) -> Action:
 def _describe_stacks(action: Action) -> Action:
     def answer(params: Parameters) -> Answer:
         status, headers, body = action(params)
-        for stack in cloudformation._stacks.values():
-            if role := stack.get("_role"):
-                tag = f"<StackId>{stack['StackId']}</StackId>"
-                body = body.replace(tag.encode(), f"{tag}<RoleARN>{role}</RoleARN>".encode())
-        return status, headers, body
+        roles = {stack["StackId"]: stack.get("_role") for stack in cloudformation._stacks.values()}
+
+        def with_role(found: re.Match[str]) -> str:
+            role = roles.get(found[1])
+            return f"{found[0]}<RoleARN>{role}</RoleARN>" if role else found[0]
+
+        return status, headers, re.sub("<StackId>([^<]*)</StackId>", with_role, body.decode()).encode()
 
     return answer

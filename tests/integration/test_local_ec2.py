@@ -48,6 +48,12 @@ def test_an_instance_is_where_and_what_it_was_asked_to_be(ec2, image, network, n
     ec2.delete_placement_group(GroupName=group)
 
 
+@pytest.mark.parametrize(("kind", "architecture"), [("t3.micro", "x86_64"), ("m7g.large", "arm64")])
+def test_an_image_starts_on_its_architecture(aws, ec2, network, kind, architecture) -> None:
+    image = fixtures.image(aws, "ubuntu2404", architecture)
+    assert _run(ec2, image, network, InstanceType=kind)["Architecture"] == architecture
+
+
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [
