@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Characters.
 INDENT = 2
-LABEL = 22
+LABEL = 24
 
 
 def describe(ctx: typer.Context, names: Names = None) -> None:

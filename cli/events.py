@@ -59,7 +59,8 @@ def _found(plane: Plane, names: list[str]) -> list[dict[str, Any]]:
     from cli import seen
 
     wanted = names or [cluster.name for cluster in seen.every(plane)]
-    found = [event for name in wanted for event in plane.store.events(name)]
+    # The table marks what is no cluster's name (reconciler/store.py); people know it by the name they gave.
+    found = [{**event, "cluster": name} for name in wanted for event in plane.store.events(name)]
     silent = set(names) - {event["cluster"] for event in found}
     for name in sorted(silent):
         seen.one(plane, name)

@@ -84,10 +84,10 @@ class View:
 
     def show(self, clusters: list[Seen], *, alone: bool, more: bool = False) -> None:
         """Print clusters: `alone` as themselves and not as a list, `more` after others that were printed before."""
-        from cli.terminal import DATA, table
+        from cli.terminal import DATA, shown, table
 
         if self._output is Output.NAME:
-            typer.echo("".join(f"cluster/{cluster.name}\n" for cluster in clusters), nl=False)
+            typer.echo("".join(f"cluster/{shown(cluster.name)}\n" for cluster in clusters), nl=False)
         elif self._output in DATA:
             separator = "---\n" if more and self._output is Output.YAML else ""
             documents = [c.manifest() for c in clusters] if alone else [_list(clusters)]

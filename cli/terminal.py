@@ -61,7 +61,8 @@ def _epoch(since: float | str | None) -> float | None:
 
 def shown(value: object) -> str:
     """A value in one line, without what could move the cursor."""
-    text = "".join(character if character.isprintable() else " " for character in str(value))
+    words = str(value).lower() if isinstance(value, bool) else str(value)
+    text = "".join(character if character.isprintable() else " " for character in words)
     return " ".join(text.split()) or NONE
 
 

@@ -82,7 +82,7 @@ def test_labels_and_annotations_are_replaced_where_the_file_has_them_and_kept_wh
     assert world.document()[kind] == after
 
 
-def test_mustars_own_annotations_stay_unless_the_file_names_them(world: World, spec_file: SpecFile) -> None:
+def test_musters_own_annotations_stay_unless_the_file_names_them(world: World, spec_file: SpecFile) -> None:
     world.put_item(to_item(labelled(annotations={"muster/upgrade": "0.1.0", "note": "old"})))
     world.run("apply", "-f", spec_file(labelled(annotations={"note": "new"})))
     assert world.document()["annotations"] == {"muster/upgrade": "0.1.0", "note": "new"}
@@ -136,7 +136,7 @@ def test_one_wrong_document_keeps_all_from_being_written(world: World, spec_file
     path = spec_file(factories.document("a"), wrong)
     result = world.run("apply", "-f", path, code=1)
     lines = result.stderr.splitlines()
-    assert len(lines) == 1 or all(line.startswith(f"error: {path}, document 2: spec.") for line in lines)
+    assert all(line.startswith(f"error: {path}, document 2: spec.") for line in lines)
     assert "spec.colour" in result.stderr
     assert result.stdout == ""
     assert world.item("a") is None

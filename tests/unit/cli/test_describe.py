@@ -31,6 +31,7 @@ def test_all_that_is_known_is_there(world: World) -> None:
         "Shared Storage: home on /home-data (ebs, Retain)",
         "Tags: project=p",
         "Consent: headNode",
+        "Deletion Protection: false",
         "Deletion Policy: Delete",
         "Head Node: i-head, running",
         "Private Address: 10.0.0.7",

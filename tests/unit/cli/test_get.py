@@ -8,6 +8,7 @@ import yaml
 
 import cli.polling
 from cli.seen import BATCH
+from reconciler.actions import Event
 from reconciler.record import Record
 from tests.unit import factories
 from tests.unit.cli.conftest import World
@@ -156,6 +157,20 @@ def test_a_spec_that_is_none_is_shown_all_the_same(world: World, item: dict[str,
     shown = world.run("get", "odd", "-o", form).stdout
     assert "odd" in shown
     assert "\x1b" not in shown
+
+
+@pytest.mark.parametrize("name", ["a/nodes", "Big One", "\x1b[31mred"])
+def test_a_spec_of_a_name_that_is_none_is_found_by_it(world: World, name: str) -> None:
+    world.put_item({"name": {"S": name}})
+    world.remember(Record(name, "uid", status={"phase": "Invalid"}))
+    world.tell(name, Event("InvalidSpec", "metadata.name: no."))
+    for verb in ("get", "describe", "events"):
+        assert world.run(verb, name).stdout == world.run(verb, "--", name).stdout
+    assert "Invalid" in world.run("get").stdout
+    assert "\x1b" not in "".join(world.run(*verb).stdout for verb in (("get",), ("events",), ("get", "-o", "name")))
+    assert world.run("events", "-o", "json").stdout.count(json.dumps(name)) == 1
+    world.run("delete", name)
+    assert world.item(name) is None
 
 
 def test_a_missing_cluster_is_an_error(world: World) -> None:

@@ -1,11 +1,13 @@
 """`muster schema`, also as `muster explain`."""
 
+import functools
 import json
 
 import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
+from reconciler.cluster import schema
 from reconciler.cluster.schema import json_schema
 
 
@@ -61,7 +63,9 @@ def test_maps_and_the_whole_document_are_explained() -> None:
     assert "must be muster/v1" in text
 
 
-def test_every_field_of_the_schema_can_be_explained() -> None:
+def test_every_field_of_the_schema_can_be_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "json_schema", functools.cache(json_schema))
+
     def walk(path: str, depth: int = 0) -> int:
         text = printed("explain", path)
         assert text.count("DESCRIPTION:\n    ") == 1
