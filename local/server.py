@@ -11,12 +11,14 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import IO
 
 HOST = "127.0.0.1"
 
@@ -26,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--address", type=Path, required=True, help="file to write and lock")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
-    parser.add_argument("--until-eof", action="store_true", help="stop when standard input ends")
+    parser.add_argument("--until-eof", action="store_true", help="stop when input ends, remove FILE's directory")
     options = parser.parse_args()
 
     listener = socket.create_server((HOST, options.port))
@@ -36,13 +38,11 @@ def main() -> None:
     with options.address.open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lock.truncate(0)
-        try:
-            asyncio.run(_serve(listener, lock, options.until_eof))
-        finally:
-            _stop_lambda_workers()
+        asyncio.run(_serve(listener, lock, options.until_eof))
 
 
-async def _serve(listener: socket.socket, lock, until_eof: bool) -> None:
+async def _serve(listener: socket.socket, lock: IO[str], until_eof: bool) -> None:
+    home = Path(lock.name).parent
     from hypercorn.asyncio import serve
     from hypercorn.config import Config
 
@@ -67,6 +67,11 @@ async def _serve(listener: socket.socket, lock, until_eof: bool) -> None:
     lock.write(json.dumps({"pid": os.getpid(), "endpoint": f"http://{HOST}:{os.environ['GATEWAY_PORT']}"}))
     lock.flush()
     await serve(app, config, shutdown_trigger=stop.wait)
+    _stop_lambda_workers()
+    if until_eof:
+        shutil.rmtree(home, ignore_errors=True)
+    # At once: a stack that waits for a custom resource would keep an orderly end from coming for an hour.
+    os._exit(0)
 
 
 def _at_eof(loop: asyncio.AbstractEventLoop, stop) -> None:

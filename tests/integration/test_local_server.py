@@ -70,21 +70,41 @@ def test_a_function_has_its_roles_rights_its_package_and_no_more_and_ends_with_t
     assert not home.exists()
 
 
-def test_it_ends_when_the_process_that_started_it_is_killed(eventually) -> None:
-    code = "import os, signal; from local import local_aws; c = local_aws(); print(c.__enter__().pid, flush=True); "
-    started = subprocess.run(
-        [sys.executable, "-c", code + "os.kill(os.getpid(), signal.SIGKILL)"],
-        capture_output=True,
-        text=True,
-        check=False,
+WAITING = """
+import json, os, signal, sys
+from local import local_aws
+from tests.integration.test_local_server import _function, _waiting_stack
+context = local_aws()
+aws = context.__enter__()
+_waiting_stack(aws, _function(aws, "none"))
+print(aws.pid, aws.log.parent, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def _waiting_stack(aws: LocalAws, function: str) -> None:
+    """A stack that waits for a custom resource whose function never answers."""
+    token = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{function}"
+    resource = {"Type": "Custom::Silent", "Properties": {"ServiceToken": token}}
+    aws.client("cloudformation").create_stack(
+        StackName="waiting", TemplateBody=json.dumps({"Resources": {"Silent": resource}})
     )
-    eventually(lambda: _gone(int(started.stdout)))
+
+
+def test_it_ends_when_the_process_that_started_it_is_killed(eventually) -> None:
+    command = [sys.executable, "-c", WAITING]
+    started = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[2])
+    group, home = started.stdout.split()
+    eventually(lambda: _gone(int(group)))
+    assert not Path(home).exists()
 
 
 def test_up_finds_the_server_that_runs_and_down_ends_it(tmp_path: Path) -> None:
-    first, again = up(0, home=tmp_path), up(0, home=tmp_path)
-    assert again.endpoint == first.endpoint
-    assert down(tmp_path)
+    first = up(0, home=tmp_path)
+    try:
+        assert up(0, home=tmp_path).endpoint == first.endpoint
+    finally:
+        assert down(tmp_path)
     assert _gone(first.pid)
     assert not down(tmp_path)
 
