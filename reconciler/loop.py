@@ -27,7 +27,7 @@ from reconciler.plan import Desired, Plan, plan
 from reconciler.plan.draft import words
 from reconciler.plan.trouble import setback
 from reconciler.record import Accepted, Pending, Record
-from reconciler.render import Rendered, Site, render
+from reconciler.render import Rendered, Site, render, required_images, required_zones
 from reconciler.resolve import resolve
 from reconciler.store import Refused, Store, content_hash
 from reconciler.version import VERSION
@@ -97,7 +97,7 @@ def reconcile(tools: Tools, name: str, owner: str) -> Report:
         considered = consider(tools, record, item, now)
     except AwsError as error:
         back = setback(record, record.status, error, "", now)
-        held = tools.store.take(record, owner, tools.seconds_left() + LEASE_SLACK, now)
+        held = _take(tools, record, owner)
         _report(tools, held, back.record, back.next_look, [], now)
         return Report(name, error.outcome.name.lower(), back.record.phase, error=str(error))
     return _carry_out(tools, considered, loaded, owner, now)
@@ -130,12 +130,17 @@ def _accept(tools: Tools, record: Record, item: Mapping[str, Any] | None) -> tup
     if isinstance(parsed, Invalid):
         return record, parsed.errors, "InvalidSpec"
     wanted = spec_hash(parsed)
-    if record.accepted and record.accepted.spec_hash == wanted:
+    if record.accepted and record.accepted.spec_hash == wanted and _pinned(parsed, record.pins):
         return record.remember(accepted=_accepted(record, parsed, wanted)), (), ""
     pins, errors = resolve(tools.clients, parsed, record.pins)
     if errors:
         return record, errors, "InvalidReference"
     return record.remember(accepted=_accepted(record, parsed, wanted), pins=pins), (), ""
+
+
+def _pinned(cluster: Cluster, pins: Pins) -> bool:
+    """Whether nothing is left to be asked: a later version of Muster may need more than the one that accepted it."""
+    return required_images(cluster) <= pins.images.keys() and required_zones(cluster) <= pins.zones.keys()
 
 
 def _accepted(record: Record, cluster: Cluster, wanted: str) -> Accepted:
@@ -157,7 +162,7 @@ def _desired(
         version=VERSION,
         present=item is not None,
         cluster=cluster,
-        rendered=rendered(settings, cluster, record.pins) if cluster else None,
+        rendered=rendered(settings, cluster, record.pins) if cluster and _pinned(cluster, record.pins) else None,
         stack_spec_hash=stack_spec_hash(cluster) if cluster else "",
         errors=tuple(str(error) for error in errors),
         refusal=refusal or "InvalidSpec",
@@ -201,30 +206,35 @@ def _carry_out(tools: Tools, considered: Considered, loaded: Record | None, owne
     timed, _ = _timer(plan.record, plan.next_look, now)
     if not plan.steps and not plan.events and timed == loaded:
         return Report(plan.record.cluster, "unchanged", phase)
-    held = tools.store.take(plan.before, owner, tools.seconds_left() + LEASE_SLACK, now)
+    held = _take(tools, plan.before, owner)
     record, done, events = plan.before, list[str](), list[Event]()
     hands = Hands(tools.clients, tools.settings, held.cluster, considered.desired.rendered, tools.seconds_left)
     for step in plan.steps:
-        if isinstance(step.action, Forget):
-            tools.store.forget(held, [*events, step.event], now)
-            return Report(held.cluster, "forgotten", phase, (*done, words(step.action)))
         if tools.seconds_left() < MARGIN:
-            _report(tools, held, record.remember(status=plan.record.status), now, events, now)
+            _report(tools, held, record.remember(status=plan.record.status), now, [*events, *plan.events], now)
             return Report(held.cluster, "out of time", phase, tuple(done))
         call = Pending(type(step.action).__name__, subject(step.action), getattr(step.action, "token", ""), now)
         tools.store.announce(record.remember(pending=call, lease=held.lease))
+        if isinstance(step.action, Forget):
+            tools.store.forget(held, [*events, step.event], now)
+            return Report(held.cluster, "forgotten", phase, (*done, words(step.action)))
         try:
             act(hands, step.action)
         except AwsError as error:
             back = setback(record, plan.record.status, error, words(step.action), now)
             failed = Event("CallFailed", str(error), subject(step.action), warning=True)
-            _report(tools, held, back.record, back.next_look, [*events, failed], now)
+            _report(tools, held, back.record, back.next_look, [*events, *plan.events, failed], now)
             return Report(held.cluster, error.outcome.name.lower(), back.record.phase, tuple(done), str(error))
         record = step.after
         done.append(words(step.action))
         events.append(step.event)
     _report(tools, held, plan.record, plan.next_look, [*events, *plan.events], now)
     return Report(held.cluster, "acted" if done else "reported", phase, tuple(done))
+
+
+def _take(tools: Tools, record: Record, owner: str) -> Record:
+    """The lease, for as long as the function may still run: its clock is that of now, not of when the pass began."""
+    return tools.store.take(record, owner, tools.seconds_left() + LEASE_SLACK, tools.now())
 
 
 def _report(

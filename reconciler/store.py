@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ROW, STATE = "row", "STATE"
 MARK = "!"
+# Bytes. The key of a spec may have 2048; the range key of an index, which the mark is added for, 1024.
+LONGEST_NAME = 1000
 # Both are reserved words of DynamoDB's expressions.
 NAMES = {"#cluster": "cluster", "#row": ROW}
 _decode, _encode = TypeDeserializer().deserialize, TypeSerializer().serialize
@@ -57,9 +59,12 @@ def partition(cluster: str) -> str:
     """The partition of the state table that holds a cluster's rows.
 
     A spec can bear any name, and gets its answer under it. But the nodes of cluster `a` write in `a/nodes`: what is
-    no cluster's name is marked, so that no spec's record can lie where nodes can write.
+    no cluster's name is marked, so that no spec's record can lie where nodes can write. A long one is hashed.
     """
-    return cluster if CLUSTER_NAME.fullmatch(cluster) else f"{MARK}{cluster}"
+    if CLUSTER_NAME.fullmatch(cluster):
+        return cluster
+    name = cluster.encode()
+    return f"{MARK}{cluster if len(name) <= LONGEST_NAME else hashlib.sha256(name).hexdigest()}"
 
 
 def cluster_of(key: str) -> str | None:
@@ -109,7 +114,7 @@ class Store:
             wanted = dict(answer.get("UnprocessedKeys", {}))
         spec = found[self._specs][0] if found[self._specs] else None
         state = found[self._state][0] if found[self._state] else None
-        return spec, record_of(state) if state else None
+        return spec, record_of(state).remember(cluster=cluster) if state else None
 
     def take(self, record: Record, owner: str, seconds: float, now: float) -> Record:
         """Take the lease for so many seconds, or raise Refused. The record's fence is from then on the new one."""
@@ -128,9 +133,12 @@ class Store:
             self._dynamodb.update_item(
                 TableName=self._state,
                 Key=state_key(record.cluster),
-                UpdateExpression="SET leaseOwner = :owner, leaseExpires = :expires, fence = :fence, kind = :kind",
+                UpdateExpression=(
+                    "SET leaseOwner = :owner, leaseExpires = :expires, fence = :fence, kind = :kind, uid = :uid"
+                ),
                 ConditionExpression=f"{seen} AND {free}",
-                ExpressionAttributeValues=encode({**values, ":kind": "cluster"}),
+                # The uid as well: a pass may be killed before it writes the rest of a new record.
+                ExpressionAttributeValues=encode({**values, ":kind": "cluster", ":uid": record.uid}),
             )
         except ClientError as error:
             raise _refused(error, record.cluster, seconds) from error
@@ -142,7 +150,7 @@ class Store:
 
     def report(self, record: Record, events: Iterable[Event], now: float) -> None:
         """Write the record and its events at once, and give the lease back."""
-        self._write([self._put(record, release=True), *(self._event(record, event, now) for event in events)], record)
+        self._write([self._put(record, release=True), *self._events(record, events, now)], record)
 
     def forget(self, record: Record, events: Iterable[Event], now: float) -> None:
         """Delete the cluster's rows, the nodes' first and the record last. Its events go by their time to live."""
@@ -156,7 +164,7 @@ class Store:
                 "ExpressionAttributeValues": encode({":fence": record.lease.fence}),
             }
         }
-        self._write([last, *(self._event(record, event, now) for event in events)], record)
+        self._write([last, *self._events(record, events, now)], record)
 
     def events(self, cluster: str) -> list[dict[str, Any]]:
         """The cluster's events, the oldest first."""
@@ -200,6 +208,11 @@ class Store:
                 "ExpressionAttributeValues": encode({":fence": record.lease.fence}),
             }
         }
+
+    def _events(self, record: Record, events: Iterable[Event], now: float) -> list[dict[str, Any]]:
+        """A transaction takes an item once, so what a pass tells twice counts once."""
+        rows = (self._event(record, event, now) for event in events)
+        return list({row["Update"]["Key"][ROW]["S"]: row for row in rows}.values())
 
     def _event(self, record: Record, event: Event, now: float) -> dict[str, Any]:
         """An event is counted, not repeated: the same reason, object and words are one row."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reconciler.facts import CLUSTER_TAG, OWNER_TAG, STACK_PREFIX, Actual, Group, Instance, Stack, digest
 from reconciler.observe import asking, group_of, instance_of, stack_of, tags_of
 from reconciler.record import ABSENT
-from reconciler.store import cluster_of, content_hash, decode, encode
+from reconciler.store import cluster_of, content_hash, decode, encode, partition
 from reconciler.wake import Wake, send
 
 if TYPE_CHECKING:
@@ -52,9 +52,12 @@ def sweep(clients: Clients, settings: Settings, now: float) -> dict[str, str]:
 def due(
     specs: Mapping[str, str], records: Mapping[str, Known], facts: Mapping[str, Actual], now: float
 ) -> dict[str, str]:
-    """Pure: which clusters need a pass, and why. `specs` maps names to content hashes."""
-    names = sorted(specs.keys() | records.keys())
-    why = ((name, _why(specs.get(name, ABSENT), records.get(name), facts.get(name, Actual()), now)) for name in names)
+    """Pure: which clusters need a pass, and why. `specs` maps names to content hashes, `records` is by partition."""
+    names = {key: cluster_of(key) or "" for key in records} | {partition(name): name for name in specs}
+    why = (
+        (name, _why(specs.get(name, ABSENT), records.get(key), facts.get(name, Actual()), now))
+        for key, name in sorted(names.items())
+    )
     return {name: reason for name, reason in why if reason}
 
 
@@ -87,8 +90,8 @@ def _records(clients: Clients, settings: Settings) -> dict[str, Known]:
         ExpressionAttributeValues=encode({":kind": "cluster"}),
     )
     items = (decode(item) for page in pages for item in page["Items"])
-    named = ((cluster_of(str(item["cluster"])), item) for item in items)
-    return {name: _known(item) for name, item in named if name is not None}
+    # A node can write rows of its own partition, and make them look like records.
+    return {str(item["cluster"]): _known(item) for item in items if cluster_of(str(item["cluster"])) is not None}
 
 
 def _known(item: Mapping[str, Any]) -> Known:
