@@ -96,9 +96,12 @@ MESSAGES: tuple[tuple[re.Pattern[str], Outcome], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(eq=False)
 class AwsError(Exception):
-    """An AWS call that failed: what it was about, AWS's code and message, and what that means."""
+    """An AWS call that failed: what it was about, AWS's code and message, and what that means.
+
+    Neither frozen nor slotted: Python sets the traceback of an exception on its way.
+    """
 
     subject: str
     operation: str

@@ -16,18 +16,6 @@ FRESH = Record(NAME, "uid", generation=1)
 READY = Event("AsSpecified", "Everything is as specified.", "Ready")
 LONG = ["x" * 999 + "é", "x" * 2048]
 ODD = [*LONG, "a/nodes", "demo/nodes", "!demo", "With Capitals", "a b", "äöü", "demo.compute", "-", "1st"]
-    "a/nodes",
-    "demo/nodes",
-    "!demo",
-    "With Capitals",
-    "x" * 999 + "é",
-    "x" * 2048,
-    "a b",
-    "äöü",
-    "demo.compute",
-    "-",
-    "1st",
-]
 
 
 def state(plane: Plane) -> Record:
