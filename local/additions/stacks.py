@@ -40,6 +40,7 @@ def register() -> None:
     actions["CreateChangeSet"] = _create_change_set(actions["CreateChangeSet"])
     actions["CreateStack"] = _create_stack(actions["CreateStack"])
     actions["DescribeStacks"] = _describe_stacks(actions["DescribeStacks"])
+    actions["ListStackResources"] = _list_stack_resources(actions["ListStackResources"])
 
 
 def _replace(name: str, function: Any) -> None:
@@ -167,5 +168,22 @@ def _describe_stacks(action: Action) -> Action:
             return f"{found[0]}<RoleARN>{role}</RoleARN>" if role else found[0]
 
         return status, headers, re.sub("<StackId>([^<]*)</StackId>", with_role, body.decode()).encode()
+
+    return answer
+
+
+def _list_stack_resources(action: Action) -> Action:
+    """Each resource with the reason of its status, which MiniStack gives in its other answers only."""
+
+    def answer(params: Parameters) -> Answer:
+        status, headers, body = action(params)
+        stack = handlers._resolve_stack(handlers._p(params, "StackName")) or {}
+        resources = stack.get("_resources", {})
+
+        def with_reason(found: re.Match[str]) -> str:
+            return f"{found[0]}{handlers._resource_status_reason_xml(resources.get(found[1], {}))}"
+
+        listed = re.sub("<LogicalResourceId>([^<]*)</LogicalResourceId>", with_reason, body.decode())
+        return status, headers, listed.encode()
 
     return answer

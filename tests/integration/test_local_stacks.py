@@ -255,6 +255,8 @@ def test_every_status_can_be_brought_about(aws, stacks, name) -> None:
     gone = {"Queue": two["Queue"] | {"DependsOn": []}, "New": {"Type": "AWS::SNS::Topic"}}
     assert stacks.update(name, gone) == "UPDATE_ROLLBACK_COMPLETE"
     assert stacks.delete(name) == "DELETE_FAILED"
+    left = stacks.client.list_stack_resources(StackName=name)["StackResourceSummaries"]
+    assert [each["ResourceStatusReason"] for each in left] == ["delete of Topic failed, as the test wants"]
     aws.set(failures=[])
     assert stacks.delete(name) == "DELETE_COMPLETE"
 
