@@ -1,7 +1,7 @@
 """One AWS on this machine and one control plane, deployed by the real sam, for all scenarios of a session."""
 
-import hashlib
 import re
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,8 +38,7 @@ def world(aws: LocalAws) -> World:
 def cluster(world: World, request: pytest.FixtureRequest) -> Cluster:
     """A cluster that no other scenario knows, named after this one. Nothing is made of it yet."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
-    digest = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:5]
-    return Cluster(world, f"{words[:40].strip('-')}-{digest}")
+    return Cluster(world, f"{words[:40].strip('-')}-{uuid.uuid4().hex[:5]}")
 
 
 @pytest.fixture

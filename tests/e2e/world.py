@@ -325,7 +325,7 @@ class Cluster:
         """Make due now what the operator put off to a later time after a failure, and let it look.
 
         A retry comes after half a minute at the soonest. The record is the one place where that time is kept, and
-        it is written here as a pass would: only if no pass has taken the lease since it was read.
+        it is written here as by a pass: only if none has written since it was read, and none that reads now can.
         """
         self.until("the record's times", self._made_due)
         self.wake()
@@ -341,10 +341,10 @@ class Cluster:
             table.update_item(
                 TableName=self.world.out("StateTable"),
                 Key=encode({"cluster": self.name, "row": "STATE"}),
-                UpdateExpression=f"SET {sets} REMOVE #timer",
+                UpdateExpression=f"SET {sets}, fence = fence + :one REMOVE #timer",
                 ConditionExpression="fence = :fence AND attribute_not_exists(leaseOwner)",
                 ExpressionAttributeNames={"#timer": "timer"},
-                ExpressionAttributeValues=encode({":due": 1, ":fence": record["fence"]}),
+                ExpressionAttributeValues=encode({":due": 1, ":one": 1, ":fence": record["fence"]}),
             )
         except table.exceptions.ConditionalCheckFailedException:
             return False
