@@ -15,6 +15,7 @@ HASH_TAG = "muster:hash"
 VERSION_TAG = "muster:version"
 NODE_TAG = "muster:node"
 QUEUE_TAG = "muster:queue"
+DELETION_POLICY_TAG = "muster:deletion-policy"
 
 STACK_PREFIX = "muster-"
 

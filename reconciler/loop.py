@@ -131,11 +131,11 @@ def _accept(tools: Tools, record: Record, item: Mapping[str, Any] | None) -> tup
         return record, parsed.errors, "InvalidSpec"
     wanted = spec_hash(parsed)
     if record.accepted and record.accepted.spec_hash == wanted and _pinned(parsed, record.pins):
-        return record.remember(accepted=_accepted(record, parsed, wanted)), (), ""
+        return record.remember(accepted=accepted(record, parsed, wanted)), (), ""
     pins, errors = resolve(tools.clients, parsed, record.pins)
     if errors:
         return record, errors, "InvalidReference"
-    return record.remember(accepted=_accepted(record, parsed, wanted), pins=pins), (), ""
+    return record.remember(accepted=accepted(record, parsed, wanted), pins=pins), (), ""
 
 
 def _pinned(cluster: Cluster, pins: Pins) -> bool:
@@ -143,9 +143,10 @@ def _pinned(cluster: Cluster, pins: Pins) -> bool:
     return required_images(cluster) <= pins.images.keys() and required_zones(cluster) <= pins.zones.keys()
 
 
-def _accepted(record: Record, cluster: Cluster, wanted: str) -> Accepted:
-    document = json.dumps(cluster.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
-    return Accepted(record.generation, wanted, document)
+def accepted(record: Record, cluster: Cluster, wanted: str) -> Accepted:
+    """What the record keeps of a spec: as it was written, for defaults beside it may be refused."""
+    written = cluster.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    return Accepted(record.generation, wanted, json.dumps(written, sort_keys=True))
 
 
 def _desired(
@@ -155,7 +156,7 @@ def _desired(
     errors: tuple[FieldError, ...],
     refusal: str,
 ) -> Desired:
-    cluster = _accepted_cluster(record)
+    cluster = accepted_cluster(record)
     return Desired(
         name=record.cluster,
         owner=settings.owner,
@@ -171,7 +172,8 @@ def _desired(
     )
 
 
-def _accepted_cluster(record: Record) -> Cluster | None:
+def accepted_cluster(record: Record) -> Cluster | None:
+    """The cluster that was accepted; None if none was, or if this version of Muster cannot read it any more."""
     if record.accepted is None:
         return None
     parsed = parse(json.loads(record.accepted.document))

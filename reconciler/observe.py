@@ -11,6 +11,7 @@ from botocore.parsers import ResponseParserError
 
 from reconciler.facts import (
     CLUSTER_TAG,
+    DELETION_POLICY_TAG,
     NODE_TAG,
     OWNER_TAG,
     QUEUE_TAG,
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from reconciler.record import Record
 
 Filters = list[Any]
-DELETION_POLICY_TAG = "muster:deletion-policy"
 
 
 def observe(clients: Clients, owner: str, record: Record, *, deleting: bool) -> Actual:
@@ -111,9 +111,9 @@ def _with_failure(clients: Clients, stack: Stack) -> Stack:
     if stack.status not in STACK_FAILED:
         return stack
     cause = ""
-    answer: Any = clients.cloudformation.describe_stack_events(StackName=stack.id)
-    events: list[dict[str, str]] = answer["StackEvents"]
-    for event in events:
+    # The newest come first, and only the pages up to the operation's beginning are read.
+    pages: Any = clients.cloudformation.get_paginator("describe_stack_events").paginate(StackName=stack.id)
+    for event in (event for page in pages for event in page["StackEvents"]):
         status, reason = event.get("ResourceStatus", ""), event.get("ResourceStatusReason", "")
         of_stack = event.get("PhysicalResourceId") == stack.id
         if of_stack and status in _BEGINNINGS:

@@ -28,6 +28,10 @@ IMAGE_PARAMETERS: dict[str, str] = {
 }
 
 
+# Values that EC2 takes in one filter. Ten queues can name more instance types, though not more subnets.
+FILTER_VALUES = 200
+
+
 def resolve(clients: Clients, cluster: Cluster, pins: Pins) -> tuple[Pins, tuple[FieldError, ...]]:
     """The pins with what this spec needs more, and the references that do not hold. Raises AwsError."""
     with asking(f"references of cluster {cluster.metadata.name}"):
@@ -86,10 +90,12 @@ def _subnets(clients: Clients, cluster: Cluster) -> tuple[dict[str, str], list[F
 
 def _instance_types(clients: Clients, cluster: Cluster) -> list[FieldError]:
     wanted = list(dict.fromkeys(name for _, name, _ in instance_type_fields(cluster)))
-    pages = clients.ec2.get_paginator("describe_instance_types").paginate(
-        Filters=[{"Name": "instance-type", "Values": wanted}]
-    )
-    found = {str(kind.get("InstanceType", "")): kind for page in pages for kind in page["InstanceTypes"]}
+    found: dict[str, Any] = {}
+    for start in range(0, len(wanted), FILTER_VALUES):
+        pages = clients.ec2.get_paginator("describe_instance_types").paginate(
+            Filters=[{"Name": "instance-type", "Values": wanted[start : start + FILTER_VALUES]}]
+        )
+        found |= {str(kind.get("InstanceType", "")): kind for page in pages for kind in page["InstanceTypes"]}
     errors = (_instance_type(field, name, efa, found) for field, name, efa in instance_type_fields(cluster))
     return [error for error in errors if error]
 

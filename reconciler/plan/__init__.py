@@ -50,6 +50,14 @@ def _accept(draft: Draft) -> None:
 
 
 def _watch(draft: Draft) -> None:
+    if draft.desired.rendered is None:
+        message = (
+            "This version of Muster has to ask AWS more about the accepted spec than its predecessor had asked, and "
+            "asks when a spec is accepted. Correct the spec, or put it back."
+        )
+        draft.condition("StackReady", False, "NotRendered", message)
+        draft.stall("NotRendered", message)
+        return
     seen = draft.actual.stack
     if seen and not seen.owned_by(draft.desired.owner, draft.desired.name):
         message = (

@@ -26,7 +26,9 @@ def setback(record: Record, status: Mapping[str, Any], error: AwsError, doing: s
     source = str(record.generation)
     old = record.trouble
     count = old.count + 1 if old and (old.subject, old.source) == (about, source) else 1
-    retry_at = _retry_at(error.outcome, count, f"{record.cluster}/{about}", now)
+    # An edit ends what is wrong with an action; a look has to be taken again, whatever was wrong with it.
+    outcome = error.outcome if doing or error.outcome is not Outcome.TERMINAL else Outcome.BLOCKED
+    retry_at = _retry_at(outcome, count, f"{record.cluster}/{about}", now)
     trouble = Failure(about, str(error), source, count, retry_at)
     shown = _shown(status, error, count, record.generation, now)
     return Setback(record.remember(trouble=trouble, status=shown, pending=None), retry_at)

@@ -5,9 +5,12 @@ outlives the cluster unless the user wrote otherwise: both policies of each reso
 user's.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 
 from reconciler.cluster import Ebs, Efs, FsxLustre, Raid, SharedStorage
+from reconciler.facts import DELETION_POLICY_TAG
 from reconciler.render.context import Context, Json, Resources, attribute, logical_id, present, ref, tag_list
 from reconciler.render.network import (
     COMPUTE_GROUP,
@@ -25,12 +28,28 @@ from reconciler.render.network import (
 LUSTRE_VERSION = "2.15"
 
 
-def _volume_ids(item: SharedStorage) -> list[str]:
-    if item.existing:
+def _fixed(context: Context, volume: Ebs | Raid) -> Json:
+    """What cannot be changed of a volume: CloudFormation fails an update of it, and replaces nothing."""
+    return present(
+        # The zone's name, not the head node's attribute: that would replace the volume with the node.
+        AvailabilityZone=context.zone(context.head_subnet),
+        Encrypted=volume.encrypted,
+        KmsKeyId=volume.kms_key_id,
+        SnapshotId=volume.snapshot_id if isinstance(volume, Ebs) else None,
+    )
+
+
+def _volume_ids(context: Context, item: SharedStorage) -> list[str]:
+    """The logical ids of the volumes behind a storage. What is fixed of a volume is in its id.
+
+    So a change of it is another volume instead of a failed update, and the loss of the first can be consented to.
+    """
+    volume = None if item.existing else item.ebs or item.raid
+    if volume is None:
         return []
-    if item.raid:
-        return [f"Volume{logical_id(item.name)}Disk{number}" for number in range(item.raid.volumes)]
-    return [f"Volume{logical_id(item.name)}"] if item.ebs else []
+    fixed = hashlib.sha256(json.dumps(_fixed(context, volume), sort_keys=True).encode()).hexdigest()[:8]
+    disks = [f"Disk{number}" for number in range(item.raid.volumes)] if item.raid else [""]
+    return [f"Volume{logical_id(item.name)}{disk}Of{fixed}" for disk in disks]
 
 
 def _file_system_id(item: SharedStorage) -> str:
@@ -41,11 +60,11 @@ def _group_id(item: SharedStorage) -> str:
     return f"SecurityGroup{logical_id(item.name)}"
 
 
-def volumes(item: SharedStorage) -> list[str | Json]:
+def volumes(context: Context, item: SharedStorage) -> list[str | Json]:
     """The EBS volumes behind a storage: an id, or references."""
     if item.existing:
         return [item.existing]
-    return [ref(logical) for logical in _volume_ids(item)]
+    return [ref(logical) for logical in _volume_ids(context, item)]
 
 
 def file_system(item: SharedStorage) -> str | Json:
@@ -60,26 +79,21 @@ def mount_name(item: SharedStorage) -> str | Json:
 
 
 def _holds_data(item: SharedStorage, resource: Json) -> Json:
-    return {
-        **resource,
-        "DeletionPolicy": item.deletion_policy,
-        "UpdateReplacePolicy": item.deletion_policy,
-    }
+    """Kept, where it is to be kept, from its first success on: what a failed creation rolls back holds no data yet."""
+    policy = item.deletion_policy
+    deletion = "RetainExceptOnCreate" if policy == "Retain" else policy
+    return {**resource, "DeletionPolicy": deletion, "UpdateReplacePolicy": policy}
 
 
 def _volume(context: Context, item: SharedStorage, volume: Ebs | Raid) -> Json:
-    snapshot = volume.snapshot_id if isinstance(volume, Ebs) else None
+    tags = {**context.marks, DELETION_POLICY_TAG: item.deletion_policy, "Name": f"{context.name} {item.name}"}
     properties = present(
-        # The zone's name, not the head node's attribute: that would replace the volume with the node.
-        AvailabilityZone=context.zone(context.head_subnet),
-        Encrypted=volume.encrypted,
         Iops=volume.iops,
-        KmsKeyId=volume.kms_key_id,
         Size=volume.size_gib,
-        SnapshotId=snapshot,
-        Tags=tag_list({**context.marks, "Name": f"{context.name} {item.name}"}),
+        Tags=tag_list(tags),
         Throughput=volume.throughput,
         VolumeType=volume.type,
+        **_fixed(context, volume),
     )
     return _holds_data(item, {"Type": "AWS::EC2::Volume", "Properties": properties})
 
@@ -195,7 +209,7 @@ def _item(context: Context, item: SharedStorage) -> Resources:
     if item.fsx_lustre:
         return _lustre(context, item, item.fsx_lustre)
     volume = item.ebs or item.raid
-    return {logical: _volume(context, item, volume) for logical in _volume_ids(item)} if volume else {}
+    return {logical: _volume(context, item, volume) for logical in _volume_ids(context, item)} if volume else {}
 
 
 def resources(context: Context) -> Resources:
@@ -212,7 +226,7 @@ def targets(context: Context) -> list[str]:
 
 def head_volumes(context: Context) -> list[str | Json]:
     """The EBS volumes that the head node serves: ids and references."""
-    return [volume for item in context.spec.shared_storage for volume in volumes(item)]
+    return [volume for item in context.spec.shared_storage for volume in volumes(context, item)]
 
 
 def _made(context: Context) -> Iterator[tuple[SharedStorage, str, Json]]:
@@ -234,7 +248,7 @@ def names(context: Context) -> dict[str, str]:
 def retained(context: Context) -> dict[str, str]:
     """What outlives the stack, and how, by logical id."""
     return {
-        logical: resource["DeletionPolicy"]
+        logical: resource["UpdateReplacePolicy"]
         for _, logical, resource in _made(context)
-        if resource["DeletionPolicy"] != "Delete"
+        if resource["UpdateReplacePolicy"] != "Delete"
     }

@@ -127,15 +127,17 @@ def _volumes(node: Node) -> Iterator[Piece]:
         return
     yield "EXPORTS=()\n"
     if ebs:
-        yield from array("EBS", ([f"{item.mount_dir} {node.age(item)} ", *storage.volumes(item)] for item in ebs))
+        yield from array(
+            "EBS", ([f"{item.mount_dir} {node.age(item)} ", *storage.volumes(node.context, item)] for item in ebs)
+        )
     if raids:
-        yield from array("RAIDS", (_raid(item) for item in raids))
+        yield from array("RAIDS", (_raid(node, item) for item in raids))
 
 
-def _raid(item: SharedStorage) -> Iterator[Piece]:
+def _raid(node: Node, item: SharedStorage) -> Iterator[Piece]:
     assert item.raid
     yield f"{item.raid.level} {item.mount_dir}"
-    for volume in storage.volumes(item):
+    for volume in storage.volumes(node.context, item):
         yield " "
         yield volume
 

@@ -206,10 +206,12 @@ def test_the_head_node_has_these_rights_and_no_more():
 
 
 def test_the_head_node_attaches_its_own_volumes_to_itself():
-    granted = rights(resources(sharedStorage=[EBS[0], EBS[4]])["HeadRole"])
+    made = resources(sharedStorage=[EBS[0], EBS[4]])
+    granted = rights(made["HeadRole"])
+    (empty,) = of_type("AWS::EC2::Volume", made)
     prefix = "arn:aws:ec2:us-east-1:123456789012:volume/"
     assert granted["AttachVolumes"]["Resource"] == [
-        {"Fn::Join": ["", [prefix, {"Ref": "VolumeEmpty"}]]},
+        {"Fn::Join": ["", [prefix, {"Ref": empty}]]},
         {"Fn::Join": ["", [prefix, "vol-0fedcba9876543210"]]},
     ]
     assert granted["AttachToItself"]["Condition"] == {

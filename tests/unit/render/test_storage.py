@@ -39,7 +39,8 @@ def test_a_snapshot_tells_the_size():
 @pytest.mark.parametrize("policy", ["Retain", "Snapshot", "Delete"])
 def test_the_users_policy_holds_for_deletion_and_replacement(policy: str):
     made = volume(storage("data", ebs={}, deletionPolicy=policy))
-    assert (made["DeletionPolicy"], made["UpdateReplacePolicy"]) == (policy, policy)
+    kept = {"Retain": "RetainExceptOnCreate"}.get(policy, policy)
+    assert (made["DeletionPolicy"], made["UpdateReplacePolicy"]) == (kept, policy)
 
 
 @pytest.mark.parametrize("entry", [EBS[4], EFS[2], LUSTRE[4]], ids=["ebs", "efs", "lustre"])
@@ -49,14 +50,34 @@ def test_what_exists_has_no_resource(entry: dict[str, Any]):
 
 def test_an_array_has_its_volumes():
     made = of_type("AWS::EC2::Volume", resources(sharedStorage=RAID))
-    assert sorted(made) == [
+    by_disk = {logical.partition("Of")[0]: volume for logical, volume in made.items()}
+    assert sorted(by_disk) == [
         "VolumeMirrorDisk0",
         "VolumeMirrorDisk1",
         "VolumeStripeDisk0",
         "VolumeStripeDisk1",
         "VolumeStripeDisk2",
     ]
-    assert all(made[f"VolumeStripeDisk{number}"]["Properties"]["Throughput"] == 500 for number in range(3))
+    assert all(by_disk[f"VolumeStripeDisk{number}"]["Properties"]["Throughput"] == 500 for number in range(3))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"snapshotId": "snap-0123456789abcdef0"}, {"encrypted": False}, {"kmsKeyId": "alias/other"}],
+    ids=["snapshot", "encryption", "key"],
+)
+def test_what_cannot_be_changed_of_a_volume_makes_another(change: dict[str, Any]):
+    (was,) = of_type("AWS::EC2::Volume", resources(sharedStorage=[storage("data", 1, ebs={"size": 50})]))
+    (now,) = of_type("AWS::EC2::Volume", resources(sharedStorage=[storage("data", 1, ebs={"size": 50, **change})]))
+    (grown,) = of_type("AWS::EC2::Volume", resources(sharedStorage=[storage("data", 1, ebs={"size": 60})]))
+    assert was != now
+    assert was == grown
+
+
+def test_a_volume_says_what_is_to_become_of_it():
+    (made,) = of_type("AWS::EC2::Volume", resources(sharedStorage=EBS[:1])).values()
+    tags = {tag["Key"]: tag["Value"] for tag in made["Properties"]["Tags"]}
+    assert tags["muster:deletion-policy"] == made["UpdateReplacePolicy"]
 
 
 def targets(**spec: Any) -> list[str]:
@@ -138,7 +159,7 @@ def test_a_change_of_the_nodes_groups_leaves_a_lustre_file_system_alone():
 
 def test_a_retained_lustre_file_system_keeps_its_group():
     made = resources(sharedStorage=LUSTRE[1:2])
-    assert made["SecurityGroupLasting"]["DeletionPolicy"] == "Retain"
+    assert made["SecurityGroupLasting"]["UpdateReplacePolicy"] == "Retain"
     assert "DeletionPolicy" not in resources(sharedStorage=EFS[:1])["SecurityGroupEfs"]
 
 
