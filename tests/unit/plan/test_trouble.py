@@ -52,7 +52,7 @@ def test_weather_that_lasts_is_shown_and_never_ends_the_tries() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCKED, Outcome.TERMINAL])
 def test_what_will_not_pass_by_itself_stalls_with_code_and_resource(outcome: Outcome) -> None:
-    after = back(outcome, code="AccessDenied.Fully")
+    after = back(outcome, doing=RESIZE, code="AccessDenied.Fully")
     status, reason, told = shown(after, "Stalled")
     assert (status, reason) == ("True", "AccessDeniedFully")
     for part in (LOOK, "DescribeStacks", "AccessDenied.Fully", "because"):
@@ -60,6 +60,12 @@ def test_what_will_not_pass_by_itself_stalls_with_code_and_resource(outcome: Out
     assert shown(after, "Ready")[0] == "False"
     assert after.record.status["phase"] == "Failed"
     assert (after.next_look is None) is (outcome is Outcome.TERMINAL)
+
+
+def test_a_look_is_taken_again_whatever_was_wrong_with_it() -> None:
+    after = back(Outcome.TERMINAL)
+    assert shown(after, "Stalled")[0] == "True"
+    assert after.next_look == back(Outcome.BLOCKED).next_look
 
 
 def test_what_is_barred_is_tried_at_longer_intervals() -> None:
