@@ -1,11 +1,13 @@
 """A control plane on moto: its tables, queues and bucket, a network, and the fake CloudFormation's effects on them."""
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 from moto import mock_aws
@@ -139,13 +141,12 @@ class Plane:
             )
         for name in found - wanted.keys():
             scaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
-        if not self._ids:
-            tags = next(r["Properties"]["Tags"] for r in resources if r["Type"] == "AWS::EC2::Instance")
+        heads = [r["Properties"] for r in resources if r["Type"] == "AWS::EC2::Instance"]
+        if heads and not self._ids:
+            tags = heads[0]["Tags"]
             specification = [{"ResourceType": "instance", "Tags": tags}]
-            launched = client("ec2").run_instances(
-                ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=self.subnet, TagSpecifications=specification
-            )
-            self._ids = [launched["Instances"][0]["InstanceId"]]
+            launched = launch(self.subnet, TagSpecifications=specification)
+            self._ids = [launched[0]]
 
     def _raze(self) -> None:
         scaling = client("autoscaling")
@@ -159,6 +160,18 @@ class Plane:
     def head(self) -> str:
         """The head node's instance id."""
         return self._ids[0]
+
+
+def image() -> str:
+    """The id of the emulator's only image."""
+    found = client("ec2").describe_images()["Images"] or [client("ec2").register_image(Name="any")]
+    return str(found[0]["ImageId"])
+
+
+def launch(subnet: str, count: int = 1, **more: Any) -> list[str]:
+    """Start instances; their ids."""
+    answer = client("ec2").run_instances(ImageId=image(), MinCount=count, MaxCount=count, SubnetId=subnet, **more)
+    return [instance["InstanceId"] for instance in answer["Instances"]]
 
 
 def is_group(resource: Mapping[str, Any]) -> bool:
@@ -209,7 +222,8 @@ def read_template(url: str) -> str:
 @contextmanager
 def control_plane() -> Iterator[Plane]:
     """A control plane with nothing in it."""
-    with mock_aws():
+    # moto's own 1300 images take most of a test's time.
+    with patch.dict(os.environ, MOTO_EC2_LOAD_DEFAULT_AMIS="false"), mock_aws():
         make_tables()
         urls = make_queues()
         client("s3").create_bucket(Bucket=BUCKET)
@@ -217,7 +231,7 @@ def control_plane() -> Iterator[Plane]:
         ec2 = client("ec2")
         vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
         subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.0.0/24")["Subnet"]["SubnetId"]
-        ec2.create_launch_template(LaunchTemplateName="any", LaunchTemplateData={"ImageId": "ami-12c6146b"})
+        ec2.create_launch_template(LaunchTemplateName="any", LaunchTemplateData={"ImageId": image()})
         settings = Settings(
             owner=make.OWNER,
             region="us-east-1",

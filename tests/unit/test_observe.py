@@ -13,7 +13,7 @@ from reconciler.outcomes import AwsError, Outcome
 from reconciler.record import Record
 from tests.unit.factories import NAME, OWNER, actual, group, head, members, record
 from tests.unit.fakes import client_error
-from tests.unit.plane import Plane, client
+from tests.unit.plane import Plane, client, launch
 
 OURS = [{"Key": "muster:cluster", "Value": NAME}, {"Key": "muster:owner", "Value": OWNER}]
 THEIRS = [{"Key": "muster:cluster", "Value": NAME}, {"Key": "muster:owner", "Value": "another"}]
@@ -60,19 +60,17 @@ def test_a_cluster_is_seen_by_one_call_a_service(made: Plane) -> None:
     assert made.calls == {"DescribeStacks": 1, "DescribeAutoScalingGroups": 1, "DescribeInstances": 1}
 
 
-def launch(tags: list[dict[str, str]], subnet: str) -> str:
-    specification = [{"ResourceType": "instance", "Tags": tags}]
-    answer = client("ec2").run_instances(
-        ImageId="ami-12c6146b", MinCount=1, MaxCount=1, SubnetId=subnet, TagSpecifications=specification
-    )
-    return str(answer["Instances"][0]["InstanceId"])
+def tagged(tags: list[dict[str, str]], subnet: str) -> str:
+    """An instance with these tags."""
+    (found,) = launch(subnet, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])
+    return found
 
 
 def test_what_bears_anothers_tags_is_not_seen(plane: Plane) -> None:
-    mine = launch(OURS, plane.subnet)
-    launch(THEIRS, plane.subnet)
-    launch([{"Key": "muster:cluster", "Value": "other"}, OURS[1]], plane.subnet)
-    launch([{"Key": "Name", "Value": "a stranger"}], plane.subnet)
+    mine = tagged(OURS, plane.subnet)
+    tagged(THEIRS, plane.subnet)
+    tagged([{"Key": "muster:cluster", "Value": "other"}, OURS[1]], plane.subnet)
+    tagged([{"Key": "Name", "Value": "a stranger"}], plane.subnet)
     assert [instance.id for instance in seen(plane).instances] == [mine]
 
 
