@@ -17,14 +17,20 @@ def other_image(world: World) -> str:
     return next(each["ImageId"] for each in found if each["Architecture"] == "x86_64" and each["ImageId"] != AMI)
 
 
+STORAGE = [EBS, EFS]
 CHANGES: dict[str, tuple[Callable[[World], Json], str, str]] = {
     "headNode": (
         lambda world: {"headNode": {"instanceType": "t3.medium", "ami": other_image(world)}},
         "HeadNode (AWS::EC2::Instance)",
         "the head node would be",
     ),
+    "sharedStorage/home": (
+        lambda _: {"sharedStorage": [{**EBS, "ebs": {"size": 20, "encrypted": False}}, EFS]},
+        "(AWS::EC2::Volume)",
+        "the volume would be",
+    ),
     "sharedStorage/tools": (
-        lambda _: {"sharedStorage": [{**EFS, "efs": {"performanceMode": "maxIO"}}]},
+        lambda _: {"sharedStorage": [EBS, {**EFS, "efs": {"performanceMode": "maxIO"}}]},
         "FileSystemTools (AWS::EFS::FileSystem)",
         "the file system would be",
     ),
@@ -34,7 +40,7 @@ CHANGES: dict[str, tuple[Callable[[World], Json], str, str]] = {
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_replacement_waits_for_consent_by_name(cluster: Cluster, world: World, name: str) -> None:
     change, resource, reason = CHANGES[name]
-    cluster.put(world.spec(sharedStorage=[EFS]))
+    cluster.put(world.spec(sharedStorage=STORAGE))
     cluster.until_ready(1)
     picture, before = cluster.picture, _precious(cluster)
     cluster.edit(**change(world))
@@ -50,22 +56,21 @@ def test_a_replacement_waits_for_consent_by_name(cluster: Cluster, world: World,
     cluster.edit(consent=sorted({name, "headNode"}))
     cluster.until_ready(3)
     after = _precious(cluster)
-    assert after[name] != before[name]
+    assert [each for each in before if after[each] != before[each]] == [name]
     assert cluster.sizes() == (2, 2, 2, 2)
 
 
 def _precious(cluster: Cluster) -> Json:
-    found = cluster.resources
-    ids = {"headNode": "HeadNode", "sharedStorage/tools": "FileSystemTools"}
-    return {name: found[logical]["PhysicalResourceId"] for name, logical in ids.items()}
+    kinds = {"headNode": "EC2::Instance", "sharedStorage/home": "EC2::Volume", "sharedStorage/tools": "EFS::FileSystem"}
+    return {name: cluster.made(f"AWS::{kind}") for name, kind in kinds.items()}
 
 
 def test_consent_to_one_loss_is_no_consent_to_another(cluster: Cluster, world: World) -> None:
-    cluster.put(world.spec(sharedStorage=[EFS]))
+    cluster.put(world.spec(sharedStorage=STORAGE))
     cluster.until_ready(1)
     before = _precious(cluster)
-    changes = [change(world) for change, _, _ in CHANGES.values()]
-    cluster.edit(**changes[0], **changes[1], consent=["headNode"])
+    changes = {**CHANGES["headNode"][0](world), **CHANGES["sharedStorage/tools"][0](world)}
+    cluster.edit(**changes, consent=["headNode"])
     held = cluster.until_condition("StackReady", False, "ConsentRequired", generation=2)
     assert "'sharedStorage/tools'" in held["message"]
     assert "'headNode'" not in held["message"]
@@ -73,12 +78,12 @@ def test_consent_to_one_loss_is_no_consent_to_another(cluster: Cluster, world: W
 
 
 def test_a_removed_volume_waits_for_consent(cluster: Cluster, world: World) -> None:
-    cluster.put(world.spec(sharedStorage=[EBS]))
+    cluster.put(world.spec(sharedStorage=STORAGE))
     cluster.until_ready(1)
-    volume = cluster.id_of("VolumeHome")
-    cluster.edit(sharedStorage=[])
+    (volume,) = cluster.made("AWS::EC2::Volume")
+    cluster.edit(sharedStorage=[EFS])
     held = cluster.until_condition("StackReady", False, "ConsentRequired", generation=2)
-    assert "VolumeHome (AWS::EC2::Volume)" in held["message"]
+    assert "(AWS::EC2::Volume)" in held["message"]
     assert "'sharedStorage/home'" in held["message"]
     assert world.client("ec2").describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] != "deleted"
 

@@ -104,11 +104,9 @@ def test_a_queue_with_nodes_is_removed_only_by_consent(cluster: Cluster, world: 
 def test_all_kinds_of_shared_storage_are_made_and_go_with_the_cluster(cluster: Cluster, world: World) -> None:
     cluster.put(world.spec(sharedStorage=STORAGE))
     cluster.until_ready(1)
-    kinds = [each["ResourceType"] for each in cluster.resources.values()]
-    assert kinds.count("AWS::EC2::Volume") == 4
-    assert kinds.count("AWS::EFS::FileSystem") == kinds.count("AWS::FSx::FileSystem") == 1
-    volumes = [cluster.id_of(name) for name in cluster.resources if name.startswith("Volume")]
-    found = world.client("ec2").describe_volumes(VolumeIds=volumes)["Volumes"]
+    counts = [len(cluster.made(f"AWS::{kind}")) for kind in ("EC2::Volume", "EFS::FileSystem", "FSx::FileSystem")]
+    assert counts == [4, 1, 1]
+    found = world.client("ec2").describe_volumes(VolumeIds=cluster.made("AWS::EC2::Volume"))["Volumes"]
     assert all(volume["Encrypted"] for volume in found)
     cluster.delete()
     cluster.until_gone()

@@ -23,6 +23,7 @@ def test_a_group_resized_by_hand_is_put_back(running: Cluster, world: World, siz
 
 def test_bounds_changed_by_hand_are_put_back_by_the_sweep(running: Cluster, world: World) -> None:
     """No event of AWS tells of it: the nodes stay as they are."""
+    running.until_quiet()
     change = {"MinSize": 1, "MaxSize": 7}
     world.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=running.group_name(), **change)
     assert world.sweep()[running.name] == "facts"
@@ -32,6 +33,7 @@ def test_bounds_changed_by_hand_are_put_back_by_the_sweep(running: Cluster, worl
 
 
 def test_suspended_processes_are_resumed(running: Cluster, world: World) -> None:
+    running.until_quiet()
     world.client("autoscaling").suspend_processes(
         AutoScalingGroupName=running.group_name(), ScalingProcesses=["Launch", "Terminate"]
     )

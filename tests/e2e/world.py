@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from typing import Any, TypeVar
 
+import boto3
 from botocore.exceptions import ClientError
 
-from local.aws import LocalAws
+from local.aws import REGION, LocalAws
 from local.deploy import ControlPlane
 from local.fixtures import Network
 from reconciler.facts import artifacts_prefix, group_name, stack_name
@@ -72,6 +73,17 @@ class World:
         finally:
             iam.delete_role_policy(RoleName=name, PolicyName="denied")
 
+    def as_role(self, name: str) -> Callable[[str], Any]:
+        """A maker of clients that act with a role's rights and no others.
+
+        The local STS does not look at trust policies, so that the administrator can take any role.
+        """
+        arn = self.client("iam").get_role(RoleName=name)["Role"]["Arn"]
+        keys = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="scenario")["Credentials"]
+        names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
+        session = boto3.Session(*(keys[name] for name in names), region_name=REGION)
+        return lambda service: session.client(service, endpoint_url=self.aws.endpoint)
+
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
         """Lose the events of all services for the time of the block."""
@@ -83,6 +95,13 @@ class World:
         finally:
             for rule in rules:
                 events.enable_rule(Name=rule)
+
+    def under_way(self) -> int:
+        """How many messages wait or are worked on; those that are still delayed are not counted."""
+        kinds = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        urls = [self.out(f"{queue}QueueUrl") for queue in ("Inbox", "Wakes", "Background")]
+        answers = [self.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=kinds) for url in urls]
+        return sum(int(answer["Attributes"][kind]) for answer in answers for kind in kinds)
 
     def sweep(self) -> dict[str, str]:
         """Run the sweep now; returns the clusters that it woke, and why."""
@@ -215,9 +234,9 @@ class Cluster:
         found = pages.paginate(StackName=self.stack_name)
         return {each["LogicalResourceId"]: each for page in found for each in page["StackResourceSummaries"]}
 
-    def id_of(self, logical_id: str) -> str:
-        """The physical id of a resource of the stack."""
-        return self.resources[logical_id]["PhysicalResourceId"]
+    def made(self, kind: str) -> list[str]:
+        """The physical ids of the stack's resources of a type."""
+        return sorted(each["PhysicalResourceId"] for each in self.resources.values() if each["ResourceType"] == kind)
 
     def group(self, queue: str = "compute") -> Json | None:
         """A queue's Auto Scaling group."""
@@ -266,9 +285,8 @@ class Cluster:
     @property
     def queues(self) -> list[str]:
         """The names of the queues that the stack has groups for."""
-        found = self.resources.values() if self.stack else ()
-        groups = [each for each in found if each["ResourceType"] == "AWS::AutoScaling::AutoScalingGroup"]
-        return sorted(each["PhysicalResourceId"].rpartition(".")[2] for each in groups)
+        groups = self.made("AWS::AutoScaling::AutoScalingGroup") if self.stack else []
+        return [name.rpartition(".")[2] for name in groups]
 
     def wakes(self, source: str) -> int:
         """How many wake-ups for the cluster were made of such triggers since the scenario began."""
@@ -320,6 +338,10 @@ class Cluster:
         """Send the cluster's own timer message, so that a pass comes now."""
         body = json.dumps({"timer": {"cluster": self.name}})
         self.world.client("sqs").send_message(QueueUrl=self.world.out("InboxQueueUrl"), MessageBody=body)
+
+    def until_quiet(self) -> None:
+        """Wait until no event, wake-up or pass is under way, of whatever cluster."""
+        self.until("quiet", lambda: not self.world.under_way())
 
     def pass_time(self) -> None:
         """Make due now what the operator put off to a later time after a failure, and let it look.
