@@ -221,9 +221,10 @@ def main() -> int:
     started = time.monotonic()
     with local_aws() as aws:
         demo = Demo(aws)
+        title = "AWS on this machine: MiniStack with Muster's additions, IAM evaluated"
+        demo.took.append((title, time.monotonic() - started))
+        console.print(f"[bold cyan]━━ {title}[/]\n  {aws.endpoint}")
         try:
-            with demo.part("AWS on this machine: MiniStack with Muster's additions, IAM evaluated"):
-                console.print(f"  {aws.endpoint}")
             show(demo)
         except DemoError as error:
             console.print(f"\n[bold red]The demo failed:[/] {error}", markup=True)
