@@ -205,7 +205,7 @@ def stack_spec_hash(cluster: Cluster) -> str:
 def _carry_out(tools: Tools, considered: Considered, loaded: Record | None, owner: str, now: float) -> Report:
     plan = considered.plan
     phase = plan.phase
-    timed, _ = _timer(plan.record, plan.next_look, now)
+    timed, _ = _timer(plan.record.remember(pending=None), plan.next_look, now)
     if not plan.steps and not plan.events and timed == loaded:
         return Report(plan.record.cluster, "unchanged", phase)
     held = _take(tools, plan.before, owner)

@@ -80,6 +80,16 @@ def _tear_down(draft: Draft) -> None:
 
 
 def _fleet_is_empty(draft: Draft) -> bool:
+    _empty_fleet(draft)
+    left = sum(len(group.members) for group in draft.actual.groups)
+    waited = draft.now - (draft.record.deleting_since or draft.now)
+    if not left or waited >= FLEET_PATIENCE:
+        return True
+    _say(draft, f"{left} nodes are still to go.", LOOK_AT_FLEET)
+    return False
+
+
+def _empty_fleet(draft: Draft) -> None:
     for group in draft.actual.groups:
         if (group.min, group.max, group.desired) != (0, 0, 0):
             message = f"Emptied from {group.desired} nodes: the cluster is deleted."
@@ -87,12 +97,6 @@ def _fleet_is_empty(draft: Draft) -> bool:
         if "Terminate" in group.suspended:
             message = "Resumed Terminate, which had been suspended: the cluster is deleted."
             draft.act(ResumeProcesses(group.name, ("Terminate",)), "ProcessesResumed", message, warning=True)
-    left = sum(len(group.members) for group in draft.actual.groups)
-    waited = draft.now - (draft.record.deleting_since or draft.now)
-    if not left or waited >= FLEET_PATIENCE:
-        return True
-    _say(draft, f"{left} nodes are still to go.", LOOK_AT_FLEET)
-    return False
 
 
 def _delete(draft: Draft, stack: Stack) -> None:
@@ -125,6 +129,8 @@ def retry(draft: Draft, stack: Stack) -> None:
 
 def _sweep_out(draft: Draft) -> None:
     """Nothing of the stack is left. What bears the cluster's tags outside any stack goes, then the record."""
+    # A group that somebody had CloudFormation keep would launch again what is terminated here.
+    _empty_fleet(draft)
     owner = draft.desired.owner
     instances = tuple(i.id for i in draft.actual.instances if i.alive and i.owner == owner)
     volumes = tuple(volume.id for volume in draft.actual.volumes if volume.policy == "Delete")

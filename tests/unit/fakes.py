@@ -18,9 +18,16 @@ def client_error(operation: str, code: str, message: str = "because") -> ClientE
     return ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
 
+Hook = Callable[[str], None]
+
+
+def nothing(operation: str) -> None:
+    """The hook of a test that has none."""
+
+
 class CountingClients(Clients):
     """Clients of the emulator. `calls` counts by operation, `sent` holds the messages to queues; `faults` has the
-    (code, message) to answer an operation with.
+    (code, message) to answer an operation with; `before` and `after` are called with the operation.
     """
 
     # Clients are kept from test to test: to make one takes long.
@@ -31,24 +38,34 @@ class CountingClients(Clients):
         self.calls: Counter[str] = Counter()
         self.faults: dict[str, tuple[str, str]] = {}
         self.sent: list[dict[str, Any]] = []
+        self.before: Hook = nothing
+        self.after: Hook = nothing
         self.cloudformation = cloudformation  # in place of the cached property
 
     def _make(self, service: Any) -> Any:
         if service not in self._made:
             self._made[service] = super()._make(service)
         made = self._made[service]
-        # The id takes the place of what the last test registered.
-        made.meta.events.unregister("before-call.*.*", unique_id="count")
-        made.meta.events.register("before-call.*.*", self._count, unique_id="count")
-        made.meta.events.unregister("provide-client-params.sqs.SendMessage", unique_id="sent")
-        made.meta.events.register("provide-client-params.sqs.SendMessage", self._note, unique_id="sent")
+        hooks = {
+            "provide-client-params.sqs.SendMessage": self._note,
+            "before-call.*.*": self._count,
+            "after-call.*.*": self._answered,
+        }
+        for event, hook in hooks.items():
+            # The id takes the place of what the last test registered.
+            made.meta.events.unregister(event, unique_id=event)
+            made.meta.events.register(event, hook, unique_id=event)
         return made
+
+    def _answered(self, model: Any, **_: Any) -> None:
+        self.after(model.name)
 
     def _note(self, params: dict[str, Any], **_: Any) -> None:
         self.sent.append(params)
 
     def _count(self, model: Any, **_: Any) -> None:
         self.calls[model.name] += 1
+        self.before(model.name)
         if model.name in self.faults:
             raise client_error(model.name, *self.faults[model.name])
 
@@ -86,6 +103,8 @@ class FakeCloudFormation:
         self.tokens: set[str] = set()
         self.next_changes: list[dict[str, Any]] = []
         self.events_page = 100
+        self.before: Hook = nothing
+        self.after: Hook = nothing
 
     def find(self, name: str) -> FakeStack:
         """The stack of a name (the living one) or of an id."""
@@ -98,6 +117,7 @@ class FakeCloudFormation:
         """Count a call, fail it if a test wants so; whether its token is new."""
         self.calls[operation] += 1
         self.requests.append((operation, request))
+        self.before(operation)
         if operation in self.faults:
             raise client_error(operation, *self.faults[operation])
         token = request.get("ClientRequestToken")
@@ -150,6 +170,7 @@ class FakeCloudFormation:
         stack = FakeStack(identifier, request["StackName"], "", _tags(request), self._template(request))
         self.stacks.append(stack)
         self._move(stack, "CREATE_IN_PROGRESS")
+        self.after("CreateStack")
         return {"StackId": identifier}
 
     def create_change_set(self, **request: Any) -> dict[str, Any]:
