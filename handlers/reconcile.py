@@ -4,6 +4,7 @@ Both queues, the users' and the background's, deliver one message at a time. A m
 pass has run: a pass that is refused the lease, or breaks, gives it back, and sets when it comes again.
 """
 
+import json
 import random
 import time
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import BotoCoreError, ClientError
 
 from reconciler.clients import Clients
 from reconciler.loop import Report, Tools, reconcile
@@ -30,6 +32,7 @@ logger = Logger()
 metrics = Metrics()
 # Seconds after which a message that was given back comes again: doubled each time, up to the second figure.
 FIRST_WAIT, LONGEST_WAIT = 1, 300
+LONGEST_KEY = 2048  # bytes of a partition key, the most that DynamoDB takes
 
 
 @logger.inject_lambda_context
@@ -45,22 +48,35 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 
 def _pass(record: SQSRecord, context: LambdaContext) -> None:
-    message: Mapping[str, Any] = record.json_body
+    message = _read(record)
+    if message is None:
+        logger.warning("message dropped", extra={"message_id": record.message_id})
+        metrics.add_metric("UnreadableMessages", MetricUnit.Count, 1)
+        return
     cluster = message["cluster"]
     logger.append_keys(cluster=cluster, wake=message.get("source"), wake_id=message.get("id"))
     started = time.monotonic()
     try:
         report = reconcile(_tools(context), cluster, context.aws_request_id)
     except Refused as refused:
-        _give_back(record, min(refused.seconds, _wait(record)))
         metrics.add_metric("LeaseRefused", MetricUnit.Count, 1)
+        _give_back(record, min(refused.seconds, _wait(record)))
         raise
     except Exception:
-        _give_back(record, _wait(record))
         metrics.add_metric("PassBroken", MetricUnit.Count, 1)
         logger.exception("pass broke")
+        _give_back(record, _wait(record))
         raise
     _tell(report, time.monotonic() - started)
+
+
+def _read(record: SQSRecord) -> Mapping[str, Any] | None:
+    """The message, if it names what could be a spec's key. Another would be no more readable the tenth time."""
+    try:
+        message: Any = json.loads(record.body)
+        return message if 0 < len(message["cluster"].encode()) <= LONGEST_KEY else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
 
 
 def _tell(report: Report, seconds: float) -> None:
@@ -86,14 +102,17 @@ def _wait(record: SQSRecord) -> float:
 
 
 def _give_back(record: SQSRecord, seconds: float) -> None:
-    """Let the message come again after so many seconds instead of the queue's visibility timeout."""
+    """Let the message come again after so many seconds; if SQS refuses, it comes after the visibility timeout."""
     settings = _settings()
     # By name: the endpoint in a queue's URL is not the same in every partition.
     name = record.event_source_arn.rpartition(":")[2]
     queue = next(url for url in (settings.wakes_queue_url, settings.background_queue_url) if url.endswith(f"/{name}"))
-    _clients().sqs.change_message_visibility(
-        QueueUrl=queue, ReceiptHandle=record.receipt_handle, VisibilityTimeout=max(1, round(seconds))
-    )
+    try:
+        _clients().sqs.change_message_visibility(
+            QueueUrl=queue, ReceiptHandle=record.receipt_handle, VisibilityTimeout=max(1, round(seconds))
+        )
+    except (BotoCoreError, ClientError) as error:
+        logger.warning("message not given back", extra={"error": str(error)})
 
 
 def _tools(context: LambdaContext) -> Tools:

@@ -119,7 +119,8 @@ def consider(tools: Tools, record: Record, item: Mapping[str, Any] | None, now: 
     # Before a spec was accepted nothing can have been made, and the name may be none that AWS would take.
     known = record.accepted is not None
     actual = observe(tools.clients, tools.settings.owner, record, deleting=item is None) if known else Actual()
-    return Considered(desired, actual, plan(desired, actual, record.remember(digest=digest(actual)), now))
+    record = record.remember(digest=digest(actual) if known else "")
+    return Considered(desired, actual, plan(desired, actual, record, now))
 
 
 def _accept(tools: Tools, record: Record, item: Mapping[str, Any] | None) -> tuple[Record, tuple[FieldError, ...], str]:

@@ -66,7 +66,8 @@ def _why(spec_hash: str, known: Known | None, actual: Actual, now: float) -> str
         return "new"
     if known.spec_hash != spec_hash:
         return "spec"
-    if known.digest != digest(actual):
+    # A spec that was never accepted has nothing of its own, so nothing was looked at.
+    if known.digest and known.digest != digest(actual):
         return "facts"
     if known.timer is not None and known.timer < now - TIMER_PATIENCE:
         return "timer"
@@ -104,8 +105,8 @@ def _known(item: Mapping[str, Any]) -> Known:
 
 
 def _facts(clients: Clients, owner: str) -> dict[str, Actual]:
-    """All that bears this operator's tags, by cluster."""
-    stacks, groups, instances = _stacks(clients, owner), _groups(clients, owner), _instances(clients, owner)
+    """All that bears this operator's tags, by cluster; and, as in a pass, whatever bears the name of its stack."""
+    stacks, groups, instances = _stacks(clients), _groups(clients, owner), _instances(clients, owner)
     names = stacks.keys() | groups.keys() | instances.keys()
     return {
         name: Actual(stack=stacks.get(name), groups=tuple(groups[name]), instances=tuple(instances[name]))
@@ -113,12 +114,10 @@ def _facts(clients: Clients, owner: str) -> dict[str, Actual]:
     }
 
 
-def _stacks(clients: Clients, owner: str) -> dict[str, Stack]:
+def _stacks(clients: Clients) -> dict[str, Stack]:
     pages = clients.cloudformation.get_paginator("describe_stacks").paginate()
-    found = (
-        stack_of(stack) for page in pages for stack in page["Stacks"] if stack["StackName"].startswith(STACK_PREFIX)
-    )
-    return {stack.tags[CLUSTER_TAG]: stack for stack in found if stack.tags.get(OWNER_TAG) == owner}
+    found = (stack_of(stack) for page in pages for stack in page["Stacks"])
+    return {stack.name.removeprefix(STACK_PREFIX): stack for stack in found if stack.name.startswith(STACK_PREFIX)}
 
 
 def _groups(clients: Clients, owner: str) -> defaultdict[str, list[Group]]:

@@ -26,7 +26,8 @@ def nothing(operation: str) -> None:
 
 
 class CountingClients(Clients):
-    """Clients of the emulator. `calls` counts by operation, `sent` holds the messages to queues; `faults` has the
+    """Clients of the emulator. `calls` counts by operation, `sent` and `returned` hold the messages to
+    queues and back to them; `faults` has the
     (code, message) to answer an operation with; `before` and `after` are called with the operation.
     """
 
@@ -38,6 +39,7 @@ class CountingClients(Clients):
         self.calls: Counter[str] = Counter()
         self.faults: dict[str, tuple[str, str]] = {}
         self.sent: list[dict[str, Any]] = []
+        self.returned: list[dict[str, Any]] = []
         self.before: Hook = nothing
         self.after: Hook = nothing
         self.cloudformation = cloudformation  # in place of the cached property
@@ -47,7 +49,8 @@ class CountingClients(Clients):
             self._made[service] = super()._make(service)
         made = self._made[service]
         hooks = {
-            "provide-client-params.sqs.SendMessage": self._note,
+            "provide-client-params.sqs.SendMessage": lambda params, **_: self.sent.append(params),
+            "provide-client-params.sqs.ChangeMessageVisibility": lambda params, **_: self.returned.append(params),
             "before-call.*.*": self._count,
             "after-call.*.*": self._answered,
         }
@@ -59,9 +62,6 @@ class CountingClients(Clients):
 
     def _answered(self, model: Any, **_: Any) -> None:
         self.after(model.name)
-
-    def _note(self, params: dict[str, Any], **_: Any) -> None:
-        self.sent.append(params)
 
     def _count(self, model: Any, **_: Any) -> None:
         self.calls[model.name] += 1
