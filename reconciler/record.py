@@ -55,7 +55,8 @@ class Rendering:
 class Failure:
     """A thing that failed, how often in a row, and when it is tried again; None is "not before the spec changes".
 
-    `source` tells one failure from the next of the same thing, so that seeing it twice does not count twice.
+    `source` tells one failure from the next of the same thing, so that seeing it twice does not count twice. Of a
+    call, `code` is the reason that its condition gives, and `stalled` says that it will not pass by itself.
     """
 
     subject: str
@@ -63,6 +64,8 @@ class Failure:
     source: str = ""
     count: int = 1
     retry_at: float | None = None
+    code: str = ""
+    stalled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

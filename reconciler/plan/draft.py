@@ -172,11 +172,9 @@ class Draft:
     def _hold(self, action: Action, trouble: Failure) -> None:
         self.troubled = True
         self.withheld.append(action)
-        if trouble.retry_at is None:
-            self.stall("CallFailed", trouble.reason)
-        else:
+        (self.stall if trouble.stalled else self.progress)(trouble.code or "CallFailed", trouble.reason)
+        if trouble.retry_at is not None:
             self.look(trouble.retry_at - self.now)
-            self.progress("CallFailed", trouble.reason)
 
     def tell(self, reason: str, message: str, about: str, *, warning: bool = False) -> None:
         """Tell the user something that no action of ours goes with."""

@@ -10,6 +10,7 @@ from reconciler.record import Failure, Record
 
 # A throttled or broken call is AWS's weather: it is shown from so many in a row on.
 SHOWN_FROM = 3
+STALLING = frozenset({Outcome.TERMINAL, Outcome.BLOCKED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ def setback(record: Record, status: Mapping[str, Any], error: AwsError, doing: s
     # An edit ends what is wrong with an action; a look has to be taken again, whatever was wrong with it.
     outcome = error.outcome if doing or error.outcome is not Outcome.TERMINAL else Outcome.BLOCKED
     retry_at = _retry_at(outcome, count, f"{record.cluster}/{about}", now)
-    trouble = Failure(about, str(error), source, count, retry_at)
+    trouble = Failure(about, str(error), source, count, retry_at, _reason(error), error.outcome in STALLING)
     shown = _shown(status, error, count, record.generation, now)
     return Setback(record.remember(trouble=trouble, status=shown, pending=None), retry_at)
 
@@ -47,11 +48,10 @@ def _retry_at(outcome: Outcome, count: int, salt: str, now: float) -> float | No
 def _shown(status: Mapping[str, Any], error: AwsError, count: int, generation: int, now: float) -> dict[str, Any]:
     if error.outcome is Outcome.RETRY and count < SHOWN_FROM:
         return dict(status)
-    stalled = error.outcome in (Outcome.TERMINAL, Outcome.BLOCKED)
-    kind, reason = ("Stalled", _reason(error)) if stalled else ("Reconciling", _reason(error))
+    stalled, reason = error.outcome in STALLING, _reason(error)
     conditions = {c["type"]: c for c in status.get("conditions", ())}
-    told = [(kind, "True"), *([("Ready", "False")] if stalled else [])]
-    for type_, truth in told:
+    waits = {"Stalled": "True", "Reconciling": "False", "Ready": "False"}
+    for type_, truth in (waits if stalled else {"Reconciling": "True"}).items():
         was = conditions.get(type_)
         conditions[type_] = {
             "type": type_,

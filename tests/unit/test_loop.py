@@ -418,6 +418,9 @@ def test_an_action_without_the_right_to_it_stalls_with_code_and_resource(plane: 
     assert plane.status()["phase"] == "Failed"
     assert "CallFailed" in plane.reasons()
     assert plane.timers()
+    plane.now += 1
+    plane.go()
+    assert plane.condition("Stalled") == ("True", "AccessDenied"), "until its next try"
     plane.cloudformation.faults.clear()
     plane.now += 3600
     plane.go()

@@ -15,7 +15,7 @@ TEXT = st.text(max_size=12)
 TIMES = st.integers(0, 4 * 10**12).map(lambda milliseconds: milliseconds / 1000)
 COUNTS = st.integers(0, 5000)
 HASHES = st.dictionaries(TEXT, TEXT, max_size=2)
-FAILURES = st.builds(Failure, TEXT, TEXT, TEXT, COUNTS, st.none() | TIMES)
+FAILURES = st.builds(Failure, TEXT, TEXT, TEXT, COUNTS, st.none() | TIMES, TEXT, st.booleans())
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | TIMES | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),

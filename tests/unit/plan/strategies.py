@@ -174,7 +174,15 @@ TROUBLES = st.builds(
     st.just("x answered Throttling: because"),
     st.sampled_from(["1", "2"]),
     st.integers(1, 4),
-    st.none() | TIMES,
+    TIMES,
+    st.just("Throttling"),
+    st.booleans(),
+) | st.builds(
+    Failure,
+    st.sampled_from([words(call) for call in CALLS]),
+    st.just("wrong"),
+    st.sampled_from(["1", "2"]),
+    stalled=st.just(True),
 )
 RENDERINGS = st.builds(
     Rendering,

@@ -1,5 +1,7 @@
 """Calls that failed: what is remembered of them, what is shown, and what they hold back."""
 
+from typing import Any
+
 import pytest
 
 from reconciler.actions import CreateStack, ResizeGroup
@@ -96,8 +98,8 @@ def test_a_condition_keeps_its_time_while_it_holds() -> None:
     assert again.record.status["conditions"] == first.record.status["conditions"]
 
 
-def trouble(doing: str, retry_at: float | None, generation: int = 1) -> Failure:
-    return Failure(doing, "x answered Code: because", str(generation), 1, retry_at)
+def trouble(doing: str, retry_at: float | None, generation: int = 1, **fields: Any) -> Failure:
+    return Failure(doing, "x answered Code: because", str(generation), 1, retry_at, "Code", **fields)
 
 
 RESIZED = actual(groups=(group(desired=1, suspended=("Launch",)),))
@@ -119,10 +121,10 @@ def test_a_call_that_failed_is_held_back_until_its_time_alone() -> None:
 
 def test_a_terminal_one_waits_for_the_spec_to_change() -> None:
     there = Actual()
-    memory = new_record(trouble=trouble(CREATE, None))
+    memory = new_record(trouble=trouble(CREATE, None, stalled=True))
     held = planned(there=there, memory=memory, now=NOW + 1e6)
     assert held.steps == ()
-    assert condition(held, "Stalled") == (True, "CallFailed")
+    assert condition(held, "Stalled") == (True, "Code")
     assert "because" in message(held, "Stalled")
     assert condition(held, "Reconciling")[0] is False, "nothing is under way"
     assert held.next_look is None
@@ -130,6 +132,21 @@ def test_a_terminal_one_waits_for_the_spec_to_change() -> None:
 
     edited = planned(there=there, memory=memory.remember(generation=2), now=NOW + 1e6)
     assert kinds(edited) == ["CreateStack"]
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_pass_that_holds_a_call_back_tells_the_same_as_the_one_that_made_it(outcome: Outcome) -> None:
+    memory = record(trouble=trouble(RESIZE, None)) if outcome is Outcome.RETRY else record()
+    for _ in range(SHOWN_FROM):
+        failed = setback(memory, planned(there=RESIZED).record.status, error(outcome), RESIZE, NOW)
+        memory = failed.record
+    held = planned(there=RESIZED, memory=memory, now=NOW + 1)
+    kind = "Reconciling" if outcome is Outcome.RETRY else "Stalled"
+    assert condition(held, kind) == (True, "SomeCode")
+    assert message(held, kind) == shown(failed, kind)[2]
+    assert shown(failed, "Reconciling")[0] == str(outcome is Outcome.RETRY)
+    assert condition(held, "Reconciling")[0] is (outcome is Outcome.RETRY)
+    assert held.next_look == failed.next_look
 
 
 def test_trouble_is_over_when_what_it_held_back_is_not_wanted_any_more() -> None:
@@ -152,4 +169,4 @@ def test_reasons_are_camel_case_whatever_the_code() -> None:
 
 def test_a_setback_is_of_a_cluster_that_may_have_no_status_yet() -> None:
     after = setback(Record(NAME, "uid"), {}, error(Outcome.BLOCKED), "", NOW)
-    assert {each["type"] for each in after.record.status["conditions"]} == {"Ready", "Stalled"}
+    assert {each["type"] for each in after.record.status["conditions"]} == {"Ready", "Reconciling", "Stalled"}
