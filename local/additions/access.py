@@ -5,13 +5,25 @@ resource called upon; for a role handed to a service AWS wants iam:PassRole on i
 permissions to pass a role to an AWS service").
 """
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
 
-from local.additions.emulator import app, autoscaling, cloudformation, ec2, iam_actions, iam_evaluator, logs, tagging
+from local.additions.emulator import (
+    app,
+    autoscaling,
+    cloudformation,
+    dynamodb,
+    ec2,
+    iam_actions,
+    iam_evaluator,
+    logs,
+    tagging,
+)
 from local.additions.resources import file_systems
 
 Tagged = Iterator[tuple[str, list[dict[str, str]]]]
@@ -24,6 +36,10 @@ class DeniedError(Exception):
 def register() -> None:
     """Let policies and the tagging API see these resources' tags, and take the loopback interface for TLS.
 
+    DynamoDB tells the partition keys that a request names (DynamoDB developer guide, "Using IAM policy conditions for
+    fine-grained access control"), and EC2 wants the right to attach a volume on the volume and on the instance (Service
+    Authorization Reference).
+
     SQS knows no right of its own for the calls that take batches (Amazon SQS developer guide, "Using identity-based
     policies with Amazon SQS"): whoever may send may send many.
 
@@ -32,6 +48,9 @@ def register() -> None:
     pin = iam_evaluator.pin_request_origin
     extract = iam_actions.extract_iam_action
     iam_actions.extract_iam_action = lambda *request: _right(extract(*request))
+    context = iam_actions.dynamodb_service_context
+    iam_actions.dynamodb_service_context = lambda body: context(body) | _leading_keys(body)
+    ec2._ACTION_MAP["AttachVolume"] = _attach_volume(ec2._ACTION_MAP["AttachVolume"])
     app.pin_request_origin = lambda source_ip, _secure: pin(source_ip, True)
     # What services do by themselves (SNS to SQS) comes from no request.
     iam_evaluator._request_origin = ContextVar("request_origin", default=("127.0.0.1", True))
@@ -54,6 +73,38 @@ def check_pass_role(role_arn: str, service: str) -> None:
     if refused := iam_evaluator.enforce(key, "iam:PassRole", "iam", get_region(), role_arn, context):
         caller = getattr(refused, "principal_arn", key)
         raise DeniedError(f"User: {caller} is not authorized to perform: iam:PassRole on resource: {role_arn}")
+
+
+def _leading_keys(body: bytes) -> dict[str, list[str]]:
+    """The values of the partition key, for the requests that name one: one item's, or a query's."""
+    try:
+        request = json.loads(body)
+        table = dynamodb._tables[request["TableName"].rpartition("/")[2]]
+        values = request.get("Key") or request.get("Item") or _queried(request)
+        return {"dynamodb:LeadingKeys": [*values[table["pk_name"]].values()]}
+    except (ValueError, LookupError, AttributeError, TypeError):
+        return {}
+
+
+def _queried(request: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that a key condition holds to a value."""
+    names, values = request.get("ExpressionAttributeNames", {}), request["ExpressionAttributeValues"]
+    held = re.findall(r"([#\w]+)\s*=\s*(:\w+)", request["KeyConditionExpression"])
+    return {names.get(name, name): values[value] for name, value in held}
+
+
+def _attach_volume(action: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Asks for both: MiniStack asks for one resource a call."""
+
+    def answer(params: Any) -> Any:
+        key = iam_evaluator._verified_key.get()
+        names = (("instance", "InstanceId"), ("volume", "VolumeId"))
+        arns = [_arn("ec2", f"{kind}/{ec2._p(params, name)}") for kind, name in names] if app.AUTH and key else []
+        if any(iam_evaluator.enforce(key, "ec2:AttachVolume", "ec2", get_region(), arn, {}) for arn in arns):
+            return ec2._error("UnauthorizedOperation", "You are not authorized to perform this operation.", 403)
+        return action(params)
+
+    return answer
 
 
 def _arn(service: str, resource: str) -> str:
