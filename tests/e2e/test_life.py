@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from tests.e2e.world import Cluster, Json, World, conditions, queue
+from reconciler.store import encode
+from tests.e2e.world import Cluster, World, conditions, queue
 
 STORAGE = [
     {"name": "home", "mountDir": "/home-shared", "deletionPolicy": "Delete", "ebs": {"size": 50, "iops": 4000}},
@@ -118,7 +119,9 @@ def test_a_deleted_spec_leaves_nothing_but_its_events(running: Cluster, world: W
     for text in (b"one", b"two"):
         s3.put_object(Bucket=bucket, Key=f"{running.prefix}nodes/i-0/bootstrap.log", Body=text)
     s3.delete_object(Bucket=bucket, Key=f"{running.prefix}nodes/i-0/bootstrap.log")
-    _put_node_row(world, running)
+    row = encode({"cluster": f"{running.name}/nodes", "row": "INSTANCE#i-0"})
+    world.client("dynamodb").put_item(TableName=world.out("StateTable"), Item=row)
+    assert world.state(row)
     assert len(world.objects(running.prefix)) > 3
     assert world.tagged(running.name)
 
@@ -130,7 +133,7 @@ def test_a_deleted_spec_leaves_nothing_but_its_events(running: Cluster, world: W
     assert world.tagged(running.name) == []
     assert world.objects(running.prefix) == []
     assert _roles(world, f"/muster/{running.name}/") == []
-    assert world.state(f"{running.name}/nodes", "INSTANCE#i-0") is None
+    assert world.state(row) is None
     gone = running.event("Deleted")
     assert gone
     assert gone["message"].endswith("Nothing of it is left.")
@@ -179,12 +182,6 @@ def test_many_clusters_are_made_and_deleted_at_once(cluster: Cluster, world: Wor
 def _each(clusters: list[Cluster], do: Callable[[Cluster], object]) -> None:
     for each in clusters:
         do(each)
-
-
-def _put_node_row(world: World, cluster: Cluster) -> None:
-    item: Json = {"cluster": {"S": f"{cluster.name}/nodes"}, "row": {"S": "INSTANCE#i-0"}}
-    world.client("dynamodb").put_item(TableName=world.out("StateTable"), Item=item)
-    assert world.state(f"{cluster.name}/nodes", "INSTANCE#i-0")
 
 
 def _roles(world: World, path: str) -> list[str]:

@@ -14,7 +14,7 @@ from local.aws import REGION, LocalAws
 from local.deploy import ControlPlane
 from local.fixtures import Network
 from reconciler.facts import artifacts_prefix, group_name, stack_name
-from reconciler.store import NAMES, decode, encode
+from reconciler.store import NAMES, decode, encode, partition, state_key
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -118,11 +118,9 @@ class World:
         lines = (event["message"] for page in found for event in page["events"])
         return [json.loads(line) for line in lines if line.startswith("{")]
 
-    def state(self, cluster: str, row: str = "STATE") -> Json | None:
+    def state(self, key: Json) -> Json | None:
         """A row of the state table."""
-        found = self.client("dynamodb").get_item(
-            TableName=self.out("StateTable"), Key=encode({"cluster": cluster, "row": row}), ConsistentRead=True
-        )
+        found = self.client("dynamodb").get_item(TableName=self.out("StateTable"), Key=key, ConsistentRead=True)
         return decode(found["Item"]) if "Item" in found else None
 
     def tagged(self, cluster: str) -> list[str]:
@@ -186,7 +184,7 @@ class Cluster:
     @property
     def record(self) -> Json | None:
         """The operator's record."""
-        return self.world.state(self.name)
+        return self.world.state(state_key(self.name))
 
     @property
     def status(self) -> Json:
@@ -204,7 +202,7 @@ class Cluster:
             TableName=self.world.out("StateTable"),
             KeyConditionExpression="#cluster = :name AND begins_with(#row, :event)",
             ExpressionAttributeNames=NAMES,
-            ExpressionAttributeValues=encode({":name": self.name, ":event": "EVENT#"}),
+            ExpressionAttributeValues=encode({":name": partition(self.name), ":event": "EVENT#"}),
         )
         return sorted(map(decode, answer["Items"]), key=lambda event: event["firstTimestamp"])
 
@@ -362,7 +360,7 @@ class Cluster:
         try:
             table.update_item(
                 TableName=self.world.out("StateTable"),
-                Key=encode({"cluster": self.name, "row": "STATE"}),
+                Key=state_key(self.name),
                 UpdateExpression=f"SET {sets}, fence = fence + :one REMOVE #timer",
                 ConditionExpression="fence = :fence AND attribute_not_exists(leaseOwner)",
                 ExpressionAttributeNames={"#timer": "timer"},
