@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from reconciler import loop
 from reconciler.cluster import Cluster, Invalid, parse, to_item
 from reconciler.loop import stack_spec_hash
+from reconciler.pins import Pins
 from reconciler.record import Pending
 from reconciler.store import Refused
 from tests.unit.factories import NAME, NOW, Record
@@ -300,6 +301,28 @@ def test_a_reference_that_comes_to_exist_is_found_without_an_edit(plane: Plane) 
     finally:
         plane.clients.ec2.get_paginator = paginator  # type: ignore[method-assign]
         plane.subnet = real
+
+
+def forget_pins(plane: Plane) -> None:
+    """As if the record were of a version of the operator that needed none."""
+    record = plane.store.take(stored(plane), "test", 60, plane.now)
+    plane.store.report(record.remember(pins=Pins()), [], plane.now)
+
+
+def test_what_a_newer_version_needs_is_asked_for_of_a_spec_that_is_accepted(ready: Plane) -> None:
+    pins = stored(ready).pins
+    forget_pins(ready)
+    ready.go()
+    assert stored(ready).pins == pins
+    assert ready.condition("Ready") == ("True", "AsSpecified")
+
+
+def test_and_of_one_that_is_refused_it_is_told(ready: Plane) -> None:
+    forget_pins(ready)
+    ready.put_raw({"name": {"S": NAME}})
+    ready.go()
+    assert ready.condition("StackReady") == ("False", "NotRendered")
+    assert ready.cloudformation.stacks[-1].status == "CREATE_COMPLETE"
 
 
 def test_every_change_of_the_content_is_a_generation(ready: Plane) -> None:

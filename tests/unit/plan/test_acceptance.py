@@ -1,11 +1,13 @@
 """Specs that are refused, clusters that are paused, and what a status shows."""
 
+from dataclasses import replace
+
 import pytest
 
 from reconciler.facts import Actual
 from reconciler.plan import Plan
 from reconciler.record import Accepted, Record
-from reconciler.statuses import STACK
+from reconciler.statuses import NO_CHANGES, STACK
 from tests.unit.factories import (
     BEFORE,
     NAME,
@@ -88,6 +90,12 @@ TEMPTATIONS = [
         record(change_set=MADE.name, rendering=rendering(BEFORE, spec_hash="old-spec")),
         "ExecuteChangeSet",
     ),
+    (
+        "without-changes",
+        actual(template=BEFORE, change_set=replace(MADE, status="FAILED", reason=NO_CHANGES[0])),
+        record(change_set=MADE.name, rendering=rendering(BEFORE, spec_hash="old-spec")),
+        "DeleteChangeSet",
+    ),
     ("leftover-change-set", actual(change_set=MADE), record(change_set=MADE.name), "DeleteChangeSet"),
     ("resized", actual(groups=(group(desired=1),)), record(), "ResizeGroup"),
     ("suspended", actual(groups=(group(suspended=("Launch",)),)), record(), "ResumeProcesses"),
@@ -107,6 +115,8 @@ def test_a_paused_cluster_is_watched_and_what_is_withheld_is_listed(there: Actua
     assert condition(still, "Reconciling") == (False, "Paused")
     assert condition(still, "Ready")[0] is False
     assert still.phase == "Paused"
+    if condition(still, "StackReady")[0] is False:
+        assert condition(still, "StackReady")[1] in ("Withheld", "RollbackFailed", "Deleting")
 
 
 @pytest.mark.parametrize(
@@ -202,3 +212,18 @@ def test_an_accepted_spec_that_cannot_be_read_any_more_is_no_spec() -> None:
     plan_ = planned(desired(cluster=None, rendered=None, errors=WRONG), actual(), record(accepted=Accepted(1, "", "")))
     assert plan_.steps == ()
     assert condition(plan_, "StackReady") == (False, "NoAcceptedSpec")
+
+
+def test_a_cluster_that_cannot_be_rendered_is_left_as_it_is() -> None:
+    """A newer version of the operator has to ask more of AWS, and the spec as it stands is wrong."""
+    there = actual(groups=(group(desired=1),))
+    plan_ = planned(desired(rendered=None, errors=WRONG), there)
+    assert plan_.steps == ()
+    assert condition(plan_, "StackReady") == (False, "NotRendered")
+    assert condition(plan_, "Stalled")[0] is True
+    assert condition(plan_, "Ready")[0] is False
+
+
+def test_and_is_deleted_all_the_same() -> None:
+    plan_ = planned(desired(present=False, rendered=None), actual(groups=(group(size=0),)))
+    assert "DeleteStack" in kinds(plan_)

@@ -80,6 +80,8 @@ def test_then_the_objects_and_the_stack() -> None:
     assert objects == DeleteArtifacts("clusters/demo/")
     assert isinstance(delete, DeleteStack)
     assert delete.stack_id == STACK_ID
+    assert condition(plan_, "StackReady") == (False, "Deleting")
+    assert plan_.next_look is not None
 
 
 DELETED = {Teardown.DELETE, Teardown.RETRY}
@@ -100,7 +102,9 @@ def test_each_status_of_a_stack_that_is_to_go(status: str, template: str | None)
 def test_an_unknown_status_stops_and_says_so() -> None:
     plan_ = torn(actual("DELETE_PONDERED"))
     assert plan_.steps == ()
+    assert condition(plan_, "StackReady") == (False, "UnknownStatus")
     assert condition(plan_, "Stalled") == (True, "UnknownStatus")
+    assert plan_.next_look is not None
     assert "DELETE_PONDERED" in message(plan_, "StackReady")
 
 
@@ -159,6 +163,7 @@ def test_a_failed_deletion_is_tried_again_and_what_blocks_it_is_named() -> None:
         assert torn(there, memory, memory.failure.retry_at - 1).steps == ()
         now = memory.failure.retry_at
     assert len(set(tokens)) == 3
+    assert condition(plan_, "StackReady") == (False, "DeletionBlocked")
     assert condition(plan_, "Stalled") == (True, "DeletionBlocked")
     for part in ("StorageHome", "vol-9", "volume vol-9 is in use"):
         assert part in message(plan_, "Stalled")
@@ -191,6 +196,7 @@ def test_what_the_accepted_spec_protected_is_not_guessed() -> None:
     """Another version of the operator accepted it, and this one cannot read it."""
     plan_ = planned(desired(present=False, cluster=None, rendered=None), actual())
     assert plan_.steps == ()
+    assert condition(plan_, "SpecAccepted") == (False, "UnreadableSpec")
     assert condition(plan_, "Stalled") == (True, "UnreadableSpec")
 
 
@@ -214,6 +220,11 @@ def test_what_outlives_the_stack_is_listed_to_the_end() -> None:
     last = torn(NOTHING, first.record)
     assert last.record.status["retained"] == [kept]
     assert "vol-7" in last.steps[-1].event.message
+
+
+def test_what_a_lost_rendering_retained_is_not_known() -> None:
+    there = actual(groups=(EMPTY,), resources=(resource("StorageHome", physical_id="vol-7"),))
+    assert kinds(torn(there, record(rendering=None))) == ["DeleteArtifacts", "DeleteStack"]
 
 
 def test_a_deletion_ends_when_the_spec_is_back() -> None:

@@ -218,6 +218,18 @@ def test_an_old_launch_error_of_a_full_group_is_nobodys_business() -> None:
     assert condition(plan_, "Ready")[0] is True
 
 
+def test_a_launch_error_of_a_group_whose_nodes_are_on_their_way_is_nobodys_business() -> None:
+    coming = group(members=members(2, "Pending"), launch_error="InsufficientInstanceCapacity")
+    assert condition(planned(there=actual(groups=(coming,))), "FleetReady") == (False, "Scaling")
+
+
+def test_the_status_shows_each_queue() -> None:
+    shown = {"name": "compute", "min": 1, "max": 4, "desired": 3, "inService": 3, "total": 3}
+    assert sized(BOUNDS, shape(1, 4, 3), applied(BOUNDS)).record.status["queues"] == [shown]
+    missing = {"name": "compute", "min": 1, "max": 4, "desired": None, "inService": 0}
+    assert sized(BOUNDS, None, applied(BOUNDS)).record.status["queues"] == [missing]
+
+
 WORST = [
     ("Scaling", group("b", members=members(1))),
     ("LaunchFailed", group("b", members=members(1), launch_error="none left")),

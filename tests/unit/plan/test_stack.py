@@ -4,6 +4,7 @@ import pytest
 
 from reconciler.actions import ContinueUpdateRollback, CreateStack, DeleteStack, RollbackStack
 from reconciler.plan import Plan, plan
+from reconciler.plan.draft import backoff
 from reconciler.record import Accepted, Failure, Record
 from reconciler.statuses import STACK, STACK_FAILED, Step
 from tests.unit.factories import (
@@ -90,7 +91,9 @@ def test_what_stands_otherwise_gets_a_change_set(status: str) -> None:
 def test_what_failed_is_repaired(status: str) -> None:
     """By the first action that helps; for a stack of the wanted template after a while, see below."""
     plan_ = planned(there=actual(status, BEFORE))
-    assert [type(action) for action in plan_.actions] == [REPAIRS[status]]
+    (step,) = plan_.steps
+    assert type(step.action) is REPAIRS[status]
+    assert step.event.warning is (REPAIRS[status] is not ContinueUpdateRollback)
     assert condition(plan_, "Reconciling")[0] is True
     assert condition(plan_, "Ready")[0] is False
     assert plan_.next_look is not None
@@ -99,14 +102,18 @@ def test_what_failed_is_repaired(status: str) -> None:
 def test_what_the_operator_never_does_it_does_not_touch() -> None:
     plan_ = planned(there=actual("IMPORT_ROLLBACK_FAILED"))
     assert plan_.steps == ()
+    assert condition(plan_, "StackReady") == (False, "StackStopped")
     assert condition(plan_, "Stalled") == (True, "StackStopped")
+    assert plan_.next_look is not None
 
 
 @pytest.mark.parametrize("status", ["UPDATE_PONDERING", "", "create_complete"])
 def test_an_unknown_status_stops_and_says_so(status: str) -> None:
     plan_ = planned(there=actual(status, BEFORE))
     assert plan_.steps == ()
+    assert condition(plan_, "StackReady") == (False, "UnknownStatus")
     assert condition(plan_, "Stalled") == (True, "UnknownStatus")
+    assert plan_.next_look is not None
     assert f"status {status}," in message(plan_, "StackReady")
 
 
@@ -120,6 +127,7 @@ def test_a_stack_of_another_is_reported_and_left_alone(tags: dict[str, str], sta
     taken = actual(stack=stack(status, tags=tags), groups=(), instances=())
     plan_ = planned(there=taken, memory=new_record())
     assert plan_.steps == ()
+    assert condition(plan_, "StackReady") == (False, "StackNotOwned")
     assert condition(plan_, "Stalled") == (True, "StackNotOwned")
     assert "muster-demo" in message(plan_, "Stalled")
 
@@ -272,6 +280,7 @@ def test_a_failed_deletion_is_tried_again_at_growing_intervals_and_then_named() 
         now = memory.failure.retry_at
     assert len(set(tokens)) == 3, "a repeated token would make CloudFormation do nothing"
     last = planned(there=there, memory=memory, now=now - 1)
+    assert condition(last, "StackReady") == (False, "DeletionBlocked")
     assert condition(last, "Stalled") == (True, "DeletionBlocked")
     assert "StorageHome" in message(last, "Stalled")
 
@@ -310,3 +319,21 @@ def test_a_failure_is_told_with_its_cause(status: str) -> None:
     plan_ = planned(there=actual(stack=stack(status, failure="HeadNode (AWS::EC2::Instance): no such key pair")))
     told = [each.message for each in plan_.conditions] + [step.event.message for step in plan_.steps]
     assert any("no such key pair" in text for text in told)
+
+
+def test_the_stack_that_was_seen_is_remembered() -> None:
+    assert planned(there=actual("CREATE_IN_PROGRESS"), memory=new_record()).record.stack_id == STACK_ID
+
+
+def test_ready_gives_the_reason_of_the_part_that_is_not() -> None:
+    plan_ = planned(there=actual("UPDATE_ROLLBACK_FAILED"))
+    assert condition(plan_, "Reconciling") == (True, "RollingBack")
+    assert condition(plan_, "Ready") == condition(plan_, "StackReady") == (False, "RollbackFailed")
+
+
+def test_the_backoff_doubles_from_half_a_minute_to_an_hour_with_jitter() -> None:
+    for count in range(1, 30):
+        plain = min(30.0 * 2 ** (count - 1), 3600.0)
+        waits = {backoff(count, f"cluster-{number}") for number in range(20)}
+        assert plain <= min(waits) < max(waits) <= 1.5 * plain
+        assert len(waits) == 20

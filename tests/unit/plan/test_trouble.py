@@ -48,6 +48,7 @@ def test_weather_that_lasts_is_shown_and_never_ends_the_tries() -> None:
         assert (memory.status == READY) is (count < SHOWN_FROM)
     assert shown(after, "Reconciling")[:2] == ("True", "Throttling")
     assert shown(after, "Ready")[0] == "True", "throttling says nothing of the cluster"
+    assert memory.status["phase"] == "Ready"
     assert waits[0] < waits[3] < waits[6]
     assert max(waits) <= 1.5 * BACKOFF_CEILING
 

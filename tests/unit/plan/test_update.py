@@ -110,6 +110,7 @@ def test_each_status_of_a_change_set(status: str) -> None:
 def test_an_unknown_status_of_a_change_set_stops_and_says_so(status: str, execution: str) -> None:
     plan_ = answered(change(), status=status, execution_status=execution)
     assert plan_.steps == ()
+    assert condition(plan_, "StackReady") == (False, "UnknownStatus")
     assert condition(plan_, "Stalled") == (True, "UnknownStatus")
     assert status in message(plan_, "StackReady")
     assert execution in message(plan_, "StackReady")
@@ -127,6 +128,8 @@ def test_a_change_set_without_changes_is_remembered_and_not_asked_for_again(said
     assert kinds(first) == ["DeleteChangeSet"]
     assert first.record.unchanged == f"{BEFORE}/{WANTED}"
     assert first.record.failure is None
+    assert condition(first, "Reconciling") == (True, "Updating")
+    assert first.next_look is not None
     second = planned(there=actual(template=BEFORE), memory=first.record)
     assert second.steps == ()
     assert condition(second, "Ready") == (True, "AsSpecified")
@@ -272,7 +275,7 @@ def test_a_loss_waits_for_consent_by_name(kind: str, logical: str, name: str, ac
     assert plan_.phase == "Held"
     assert condition(plan_, "Stalled") == (True, "ConsentRequired")
     assert condition(plan_, "Ready") == (False, "ConsentRequired")
-    for part in (logical, kind, name, "ImageId"):
+    for part in (logical, kind, name, "ImageId", f"[{'Replacement=' + replacement if replacement else action}]"):
         assert part in message(plan_, "StackReady")
 
 
@@ -397,6 +400,8 @@ def test_a_group_without_a_name_is_not_taken_for_empty() -> None:
     plan_ = plan(desired(rendered=rendered(names={})), new_names(), memory, NOW)
     assert plan_.steps == ()
     assert "GroupCompute" in message(plan_, "StackReady")
+    assert "put it back" in message(plan_, "StackReady")
+    assert "because of" not in message(plan_, "StackReady")
 
 
 def test_a_new_version_of_the_operator_updates_nothing_by_itself() -> None:
@@ -427,3 +432,11 @@ def test_an_edit_brings_the_new_rendering_with_it() -> None:
 def test_a_stack_that_was_updated_by_hand_is_put_back() -> None:
     plan_ = planned(there=actual("UPDATE_COMPLETE", OTHER))
     assert kinds(plan_) == ["CreateChangeSet"]
+
+
+def test_an_update_of_a_stack_whose_rendering_was_lost() -> None:
+    memory = asked().record.remember(rendering=None)
+    there = actual(template=BEFORE, change_set=change_set(change(), name=memory.change_set))
+    plan_ = planned(there=there, memory=memory)
+    assert kinds(plan_) == ["ExecuteChangeSet"]
+    assert plan_.record.rendering == rendering()
