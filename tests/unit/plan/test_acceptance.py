@@ -223,6 +223,9 @@ def test_a_cluster_that_cannot_be_rendered_is_left_as_it_is() -> None:
     assert condition(plan_, "Stalled")[0] is True
     assert condition(plan_, "Ready")[0] is False
 
+    alone = planned(desired(rendered=None), there)
+    assert condition(alone, "Stalled") == (True, "NotRendered")
+
 
 def test_and_is_deleted_all_the_same() -> None:
     plan_ = planned(desired(present=False, rendered=None), actual(groups=(group(size=0),)))
