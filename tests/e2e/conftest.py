@@ -28,10 +28,21 @@ def aws() -> Iterator[LocalAws]:
 
 
 @pytest.fixture(scope="session")
-def world(aws: LocalAws) -> World:
-    """The scheduled sweep is a day away: a scenario that needs one runs it itself, and none is saved by chance."""
+def built() -> None:
+    """The functions, built from the tree as it is now."""
     build()
-    return World(aws, deploy(aws, SweepMinutes="1440"), network(aws))
+
+
+@pytest.fixture(scope="session")
+def world(aws: LocalAws, built: None) -> Iterator[World]:
+    """The scheduled sweep is a day away: a scenario that needs one runs it itself, and none is saved by chance.
+
+    In the end no function may have broken, and no message may have been given up, whatever the scenarios did.
+    """
+    made = World(aws, deploy(aws, SweepMinutes="1440"), network(aws))
+    yield made
+    assert made.breakdowns() == []
+    assert made.dead_letters() == {}
 
 
 @pytest.fixture

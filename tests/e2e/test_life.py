@@ -1,5 +1,6 @@
 """A cluster's life: it is made, changes with its spec, and goes without a trace."""
 
+import json
 from collections.abc import Callable
 
 from reconciler.store import encode
@@ -56,6 +57,22 @@ def test_a_spec_becomes_a_cluster_and_its_status_tells_all_of_it(cluster: Cluste
     assert {"StackCreating", "SizesApplied", "AsSpecified"} <= {event["reason"] for event in cluster.events}
     assert len(cluster.instances) == 3
     assert all(each["MetadataOptions"]["HttpTokens"] == "required" for each in cluster.instances)
+
+
+def test_what_a_group_launches_is_told_in_the_clusters_own_queue(running: Cluster, world: World) -> None:
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in (running.stack or {})["Outputs"]}
+    told: set[str] = set()
+
+    def receive() -> bool:
+        """Whether both nodes were told of; a notification lies in SNS's envelope."""
+        messages = world.client("sqs").receive_message(QueueUrl=outputs["QueueUrl"], MaxNumberOfMessages=10)
+        for message in messages.get("Messages", ()):
+            notice = json.loads(json.loads(message["Body"])["Message"])
+            if notice.get("Event") == "autoscaling:EC2_INSTANCE_LAUNCH":
+                told.add(notice["EC2InstanceId"])
+        return told == running.nodes()
+
+    running.until("a notification of each node", receive)
 
 
 def test_an_edit_adds_a_queue_and_grows_another(running: Cluster) -> None:

@@ -4,21 +4,22 @@ import pytest
 
 from tests.e2e.world import Cluster, World
 
+BY_HAND: dict[str, tuple[dict[str, int], str]] = {
+    "up": ({"MaxSize": 9, "DesiredCapacity": 4}, "min 2, max 9, desired 4"),
+    "down": ({"MinSize": 0, "DesiredCapacity": 1}, "min 0, max 2, desired 1"),
+}
 
-@pytest.mark.parametrize("size", [1, 2])
-def test_a_group_resized_by_hand_is_put_back(running: Cluster, world: World, size: int) -> None:
-    """Down to one of two by its desired size; or up to two of one, with its maximum out of the way."""
-    if size == 2:
-        running.edit(queues=[{**running.spec["queues"][0], "size": 1}], consent=["queues/compute"])
-        running.until_ready(2)
-    kept = 3 - size
-    change = {"MinSize": 0, "MaxSize": 9, "DesiredCapacity": size}
+
+@pytest.mark.parametrize("way", BY_HAND)
+def test_a_group_resized_by_hand_is_put_back(running: Cluster, world: World, way: str) -> None:
+    change, was = BY_HAND[way]
     world.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=running.group_name(), **change)
     event = running.until_event("GroupResized")
-    assert event["message"].startswith(f"Put back from min 0, max 9, desired {size}")
+    assert event["message"] == f"Put back from {was} to min 2, max 2, desired 2."
+    assert event["subject"] == f"Auto Scaling group {running.group_name()}"
     assert event["type"] == "Warning"
-    running.until("the size", lambda: running.sizes() == (kept, kept, kept, kept))
-    running.until_ready()
+    running.until("the size", lambda: running.sizes() == (2, 2, 2, 2))
+    running.until_ready(1)
 
 
 def test_bounds_changed_by_hand_are_put_back_by_the_sweep(running: Cluster, world: World) -> None:

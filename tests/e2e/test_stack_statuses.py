@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.e2e.world import Cluster, Json, World, queue
 
 
@@ -54,6 +56,38 @@ def test_a_creation_that_failed_is_told_and_the_next_spec_makes_the_cluster(clus
         cluster.edit(headNode={"instanceType": "t3.medium"})
         cluster.until_ready(2)
     assert cluster.status["stack"]["id"] != first
+    assert cluster.event("StackRecreating")
+
+
+MISSING: dict[str, tuple[Json, str]] = {
+    "image": ({"headNode": {"instanceType": "t3.medium", "ami": "ami-0fedcba9876543210"}}, "ami-0fedcba9876543210"),
+    "key pair": ({"headNode": {"instanceType": "t3.medium", "keyName": "nobodys"}}, "nobodys"),
+    "placement group": ({"queues": [queue(placementGroup="nowhere", subnetIds=["subnet-00000001"])]}, "nowhere"),
+}
+
+
+@pytest.mark.parametrize("what", MISSING)
+def test_what_only_ec2_can_miss_is_told_in_its_own_words(cluster: Cluster, world: World, what: str) -> None:
+    changes, name = MISSING[what]
+    cluster.put(world.spec(**changes))
+    cluster.until("the message", lambda: name in cluster.condition("Ready").get("message", ""))
+    assert cluster.condition("Ready")["reason"] in ("CreateFailed", "LaunchFailed")
+    cluster.put(world.spec(consent=["headNode", "queues/compute"]))
+    cluster.until_ready(2)
+
+
+def test_a_creation_whose_rollback_failed_is_deleted_and_made_again(cluster: Cluster, world: World) -> None:
+    failures = [
+        failing(cluster, LogicalResourceId="HeadNode", Operation="create", Reason="Service quota exceeded."),
+        failing(cluster, Operation="rollback", Reason="Not now."),
+    ]
+    with world.behaving(failures=failures):
+        cluster.put()
+        failed = cluster.until_condition("StackReady", False, "CreateFailed")
+        assert "Service quota exceeded." in failed["message"]
+        assert status_of(cluster) == "ROLLBACK_FAILED"
+    cluster.pass_time()
+    cluster.until_ready(1)
     assert cluster.event("StackRecreating")
 
 

@@ -2,14 +2,14 @@
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reconciler.store import encode, state_key
-from tests.e2e.world import RULES, Cluster, World, queue
+from tests.e2e.world import RULES, Cluster, Json, World, queue
 
 EVENTS = Path(__file__).parents[2] / "events"
 
@@ -78,14 +78,44 @@ def test_an_instance_that_changes_its_state_wakes(running: Cluster, world: World
     running.until_condition("HeadNodeReady", False)
 
 
-@pytest.mark.parametrize("sample", ["spot-interruption", "spot-rebalance"])
-def test_a_spot_warning_wakes_the_cluster_of_its_instance(cluster: Cluster, world: World, sample: str) -> None:
+# Sample events of AWS: the kind of wake-up, and what of the event names the cluster.
+SAMPLES: dict[str, tuple[str, Callable[[Cluster], Json]]] = {
+    "stack-status": ("stack", lambda cluster: {"stack-id": cluster.status["stack"]["id"]}),
+    "group-launch-successful": ("group", lambda cluster: {"AutoScalingGroupName": cluster.group_name()}),
+    "group-launch-unsuccessful": ("group", lambda cluster: {"AutoScalingGroupName": cluster.group_name()}),
+    "group-terminate-successful": ("group", lambda cluster: {"AutoScalingGroupName": cluster.group_name()}),
+    "group-terminate-unsuccessful": ("group", lambda cluster: {"AutoScalingGroupName": cluster.group_name()}),
+    "spot-interruption": ("spot", lambda cluster: {"instance-id": min(cluster.nodes())}),
+    "spot-rebalance": ("spot", lambda cluster: {"instance-id": min(cluster.nodes())}),
+    "instance-state": ("instance", lambda cluster: {"instance-id": cluster.head}),
+}
+
+
+def test_there_is_a_sample_of_every_event(world: World) -> None:
+    """What comes by other ways than EventBridge has a scenario of its own here."""
+    others = {"spec", "s3", "ecr", "inbox", "reconcile", "sweep", "timer"}
+    assert {path.stem for path in EVENTS.glob("*.json") if path.stem.split("-")[0] not in others} == SAMPLES.keys()
+
+
+@pytest.fixture(scope="module")
+def still(world: World) -> Cluster:
+    """A running cluster to which nothing happens but the samples."""
+    cluster = Cluster(world, "still")
     cluster.put(world.spec(queues=[queue(capacityType="spot", size=1)]))
     cluster.until_ready(1)
-    _publish(world, sample, **{"instance-id": min(cluster.nodes())})
-    cluster.until("the wake-up", lambda: cluster.wakes("spot") == 1)
-    cluster.until("its pass", lambda: cluster.passes("spot") == 1)
-    assert cluster.condition("Ready")["status"] == "True"
+    cluster.until_quiet()
+    return cluster
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_an_event_wakes_the_cluster_it_is_about(still: Cluster, world: World, sample: str) -> None:
+    source, about = SAMPLES[sample]
+    picture, wakes, passes = still.picture, still.wakes(source), still.passes(source)
+    _publish(world, sample, **about(still))
+    still.until("the wake-up", lambda: still.wakes(source) == wakes + 1)
+    still.until("its pass", lambda: still.passes(source) == passes + 1)
+    assert still.picture == picture
+    assert still.condition("Ready")["status"] == "True"
 
 
 def test_an_event_of_somebody_elses_instance_wakes_nobody(running: Cluster, world: World) -> None:

@@ -111,17 +111,35 @@ class World:
         return said
 
     def logs(self, function: str, since: float = 0.0) -> list[Json]:
-        """What a function (wake, reconcile, sweep, cleanup) logged since a time, as far as it is JSON."""
+        """What a function (wake, reconcile, sweep, cleanup) itself logged since a time."""
+        return [json.loads(line) for line in self._lines(function, since) if line.startswith("{")]
+
+    def _lines(self, function: str, since: float) -> list[str]:
         group = f"/muster-operator/{self.plane.stack}/{function}"
         pages = self.client("logs").get_paginator("filter_log_events")
         found = pages.paginate(logGroupName=group, startTime=int(since * 1000))
-        lines = (event["message"] for page in found for event in page["events"])
-        return [json.loads(line) for line in lines if line.startswith("{")]
+        return [event["message"] for page in found for event in page["events"]]
 
     def state(self, key: Json) -> Json | None:
         """A row of the state table."""
         found = self.client("dynamodb").get_item(TableName=self.out("StateTable"), Key=key, ConsistentRead=True)
         return decode(found["Item"]) if "Item" in found else None
+
+    def breakdowns(self) -> list[str]:
+        """What the functions logged as an error of their own: a pass that met an error of AWS's is not one."""
+        signs = ('"level":"ERROR"', "Traceback", "Task timed out")
+        lines = (line for function in FUNCTIONS for line in self._lines(function, 0.0))
+        return [line for line in lines if any(sign in line for sign in signs)]
+
+    def dead_letters(self) -> dict[str, int]:
+        """The queues of messages that were given up, and how many each has; empty ones are left out."""
+        sqs, kind = self.client("sqs"), "ApproximateNumberOfMessages"
+        urls = {name: self.physical(name) for name in DEAD_LETTERS}
+        counts = {
+            name: int(sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[kind])["Attributes"][kind])
+            for name, url in urls.items()
+        }
+        return {name: count for name, count in counts.items() if count}
 
     def tagged(self, cluster: str) -> list[str]:
         """The ARNs of everything that bears a cluster's tag, whatever the service."""
@@ -137,6 +155,8 @@ class World:
 
 
 RULES = ("StackRule", "GroupRule", "SpotRule", "InstanceRule")
+FUNCTIONS = ("wake", "reconcile", "sweep", "cleanup")
+DEAD_LETTERS = ("WakesDeadLetters", "BackgroundDeadLetters", "InboxDeadLetters", "StreamFailures")
 
 
 def queue(name: str = "compute", **changes: Any) -> Json:
