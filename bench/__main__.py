@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import package, planning, world
+from bench import cold, package, planning, scale, world
 from bench.figure import Figure
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -13,7 +13,7 @@ RESULTS = Path(__file__).with_name("results.json")
 def main() -> int:
     """Run every measurement; each yields figures."""
     figures: list[Figure] = []
-    for measure in (package.measure, planning.measure, world.measure):
+    for measure in (package.measure, cold.measure, planning.measure, scale.measure, world.measure):
         for figure in measure():
             figures.append(figure)
             print(figure, flush=True)
