@@ -55,7 +55,7 @@ def _pass(record: SQSRecord, context: LambdaContext) -> None:
         return
     cluster = message["cluster"]
     logger.append_keys(cluster=cluster, wake=message.get("source"), wake_id=message.get("id"))
-    started = time.monotonic()
+    started = time.time()
     try:
         report = reconcile(_tools(context), cluster, context.aws_request_id)
     except Refused as refused:
@@ -67,7 +67,7 @@ def _pass(record: SQSRecord, context: LambdaContext) -> None:
         logger.exception("pass broke")
         _give_back(record, _wait(record))
         raise
-    _tell(report, time.monotonic() - started)
+    _tell(report, started, time.time())
 
 
 def _read(record: SQSRecord) -> Mapping[str, Any] | None:
@@ -79,7 +79,7 @@ def _read(record: SQSRecord) -> Mapping[str, Any] | None:
         return None
 
 
-def _tell(report: Report, seconds: float) -> None:
+def _tell(report: Report, started: float, ended: float) -> None:
     logger.info(
         "pass",
         extra={
@@ -87,10 +87,15 @@ def _tell(report: Report, seconds: float) -> None:
             "phase": report.phase,
             "actions": report.actions,
             "error": report.error,
+            "generation": report.generation,
+            "fence": report.fence,
+            "started": started,
+            "taken": report.taken,
+            "ended": ended,
         },
     )
     metrics.add_metric("Passes", MetricUnit.Count, 1)
-    metrics.add_metric("PassSeconds", MetricUnit.Seconds, seconds)
+    metrics.add_metric("PassSeconds", MetricUnit.Seconds, ended - started)
     metrics.add_metric("Actions", MetricUnit.Count, len(report.actions))
     metrics.add_dimension("Result", report.result)
 

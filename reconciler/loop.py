@@ -13,6 +13,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.act import MARGIN, Hands, act
@@ -75,13 +76,19 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a pass ended, for logs and metrics."""
+    """How a pass ended, for logs and metrics.
+
+    `fence` and `taken` (seconds since the epoch) are of the lease, 0 for a pass that took none.
+    """
 
     cluster: str
     result: str
     phase: str = ""
     actions: tuple[str, ...] = ()
     error: str = ""
+    generation: int = 0
+    fence: int = 0
+    taken: float = 0.0
 
 
 def reconcile(tools: Tools, name: str, owner: str) -> Report:
@@ -98,8 +105,9 @@ def reconcile(tools: Tools, name: str, owner: str) -> Report:
     except AwsError as error:
         back = setback(record, record.status, error, "", now)
         held = _take(tools, record, owner)
+        told = _told(held, tools.now())
         _report(tools, held, back.record, back.next_look, [], now)
-        return Report(name, error.outcome.name.lower(), back.record.phase, error=str(error))
+        return told(error.outcome.name.lower(), back.record.phase, error=str(error))
     return _carry_out(tools, considered, loaded, owner, now)
 
 
@@ -208,31 +216,37 @@ def _carry_out(tools: Tools, considered: Considered, loaded: Record | None, owne
     phase = plan.phase
     timed, _ = _timer(plan.record.remember(pending=None), plan.next_look, now)
     if not plan.steps and not plan.events and timed == loaded:
-        return Report(plan.record.cluster, "unchanged", phase)
+        return Report(plan.record.cluster, "unchanged", phase, generation=plan.record.generation)
     held = _take(tools, plan.before, owner)
+    told = _told(held, tools.now())
     record, done, events = plan.before, list[str](), list[Event]()
     hands = Hands(tools.clients, tools.settings, held.cluster, considered.desired.rendered, tools.seconds_left)
     for step in plan.steps:
         if tools.seconds_left() < MARGIN:
             _report(tools, held, record.remember(status=plan.record.status), now, [*events, *plan.events], now)
-            return Report(held.cluster, "out of time", phase, tuple(done))
+            return told("out of time", phase, tuple(done))
         call = Pending(type(step.action).__name__, subject(step.action), getattr(step.action, "token", ""), now)
         tools.store.announce(record.remember(pending=call, lease=held.lease))
         if isinstance(step.action, Forget):
             tools.store.forget(held, [*events, step.event], now)
-            return Report(held.cluster, "forgotten", phase, (*done, words(step.action)))
+            return told("forgotten", phase, (*done, words(step.action)))
         try:
             act(hands, step.action)
         except AwsError as error:
             back = setback(record, plan.record.status, error, words(step.action), now)
             failed = Event("CallFailed", str(error), subject(step.action), warning=True)
             _report(tools, held, back.record, back.next_look, [*events, *plan.events, failed], now)
-            return Report(held.cluster, error.outcome.name.lower(), back.record.phase, tuple(done), str(error))
+            return told(error.outcome.name.lower(), back.record.phase, tuple(done), str(error))
         record = step.after
         done.append(words(step.action))
         events.append(step.event)
     _report(tools, held, plan.record, plan.next_look, [*events, *plan.events], now)
-    return Report(held.cluster, "acted" if done else "reported", phase, tuple(done))
+    return told("acted" if done else "reported", phase, tuple(done))
+
+
+def _told(held: Record, now: float) -> Callable[..., Report]:
+    """Maker of the report of a pass that took the lease at this time."""
+    return partial(Report, held.cluster, generation=held.generation, fence=held.lease.fence, taken=now)
 
 
 def _take(tools: Tools, record: Record, owner: str) -> Record:

@@ -98,7 +98,8 @@ def _records(clients: Clients, settings: Settings) -> dict[str, Known]:
 def _known(item: Mapping[str, Any]) -> Known:
     timer = item.get("timer")
     return Known(
-        str(item.get("specHash", ABSENT)),
+        # A record that was made and not written yet is like no spec, not even one that is gone.
+        str(item.get("specHash", "")),
         str(item.get("digest", "")),
         None if timer is None else float(timer),
     )

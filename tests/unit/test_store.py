@@ -92,7 +92,19 @@ def test_a_lease_that_was_given_back_or_has_expired_can_be_taken(plane: Plane) -
     plane.store.report(held, [], NOW)
     second = plane.store.take(state(plane), "you", 60, NOW + 1)
     third = plane.store.take(state(plane), "her", 60, NOW + 62)
-    assert [held.lease.fence, second.lease.fence, third.lease.fence] == [1, 2, 3]
+    first = held.lease.fence
+    assert [second.lease.fence, third.lease.fence] == [first + 1, first + 2]
+
+
+def test_a_zombie_of_a_life_that_was_forgotten_cannot_write_in_the_next(plane: Plane) -> None:
+    zombie = plane.store.take(FRESH, "zombie", 60, NOW)
+    heir = plane.store.take(state(plane), "heir", 60, NOW + 61)
+    plane.store.forget(heir, [], NOW + 61)
+    next_life = plane.store.take(FRESH, "next", 60, NOW + 62)
+    with pytest.raises(Refused):
+        plane.store.report(zombie, [], NOW + 62)
+    assert next_life.lease.fence > heir.lease.fence
+    assert state(plane).lease.owner == "next"
 
 
 def test_of_two_that_read_the_same_only_one_gets_the_lease(plane: Plane) -> None:
