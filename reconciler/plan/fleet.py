@@ -23,7 +23,7 @@ def plan(draft: Draft) -> None:
     if not troubles:
         draft.condition("FleetReady", True, "AtSize", "Every queue has the nodes it should have.")
         return
-    rank = ("Scaling", "LaunchFailed", "NodesSetAside", "GroupMissing", "UnknownStatus", "ConsentRequired")
+    rank = ("Scaling", "Withheld", "LaunchFailed", "NodesSetAside", "GroupMissing", "UnknownStatus", "ConsentRequired")
     reason = max((reason for reason, _ in troubles), key=rank.index)
     draft.condition("FleetReady", False, reason, "; ".join(message for _, message in troubles))
 
@@ -92,14 +92,10 @@ def _resize(draft: Draft, queue: Queue, group: Group, wanted: Sizes) -> tuple[st
     now = f"min {low}, max {high}, desired {target}"
     reason = "GroupResized" if by_hand else "SizesApplied"
     message = f"{'Put back' if by_hand else 'Set'} from {was} to {now}."
-    draft.act(
-        ResizeGroup(group.name, low, high, target),
-        reason,
-        message,
-        warning=by_hand,
-        sizes={**draft.record.sizes, queue.name: wanted},
-    )
-    return None
+    sizes = {**draft.record.sizes, queue.name: wanted}
+    if draft.act(ResizeGroup(group.name, low, high, target), reason, message, warning=by_hand, sizes=sizes):
+        return None
+    return "Withheld", f"{group.name} has {was}, and is to have {now}"
 
 
 def _resume(draft: Draft, group: Group) -> None:

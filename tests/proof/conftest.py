@@ -1,0 +1,34 @@
+"""What the proofs share: a world, and the count of what was tried."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.proof.world import World
+from tests.proof.world import world as make_world
+
+TALLY = {"fault_cases": 0, "fault_cases_failed": 0}
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with make_world() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def tally() -> dict[str, int]:
+    """How many cases were tried, and how many failed."""
+    return TALLY
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures; MUSTER_PROOF_FIGURES names a file for them as well."""
+    if not TALLY["fault_cases"]:
+        return
+    terminalreporter.write_line(f"faults: {TALLY['fault_cases']} cases tried, {TALLY['fault_cases_failed']} failed")
+    if "MUSTER_PROOF_FIGURES" in os.environ:
+        Path(os.environ["MUSTER_PROOF_FIGURES"]).write_text(json.dumps(TALLY))

@@ -1,0 +1,446 @@
+"""A world around the control plane: a clock, triggers, queues that deliver again, and a cloud that ends its work.
+
+It is a simulation of events in the order of their time. Nothing runs at once: what happens is a pass, a trigger, the
+end of a stack operation, or a user's edit, and a test decides what is lost, doubled, late, failed or killed.
+"""
+
+import heapq
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from reconciler.cluster import Cluster, parse, to_item
+from reconciler.cluster.document import from_item
+from reconciler.facts import HASH_TAG
+from reconciler.loop import Report, accepted_cluster, rendered
+from reconciler.store import Refused
+from reconciler.sweep import sweep
+from tests.unit.factories import NAME
+from tests.unit.fakes import FakeCloudFormation, FakeStack, Pages, client_error
+from tests.unit.plane import BUCKET, Plane, client, control_plane, is_group, launch, read_template
+
+# Seconds, and tries: as the queues and the schedule of template.yaml have them.
+VISIBILITY, TRIES, SWEEP_EVERY = 360, 10, 300
+# What ends a stack operation, and after how many seconds.
+ENDS = {
+    "CREATE_IN_PROGRESS": ("CREATE_COMPLETE", 40),
+    "UPDATE_IN_PROGRESS": ("UPDATE_COMPLETE", 30),
+    "DELETE_IN_PROGRESS": ("DELETE_COMPLETE", 30),
+}
+COMPUTING = 3  # seconds that a change set takes
+TRIGGERS = ("stream", "stack", "group", "instance", "timer")
+GROUP = f"muster-{NAME}.compute"
+
+
+class Killed(BaseException):
+    """The end of a process, which nothing catches."""
+
+
+def at_once(kind: str) -> Sequence[float]:
+    """Each trigger comes once, a second after its cause."""
+    return (1.0,)
+
+
+class Cloud(FakeCloudFormation):
+    """A CloudFormation that ends what it began, by the world's clock, and tells after each call that it took effect."""
+
+    def __init__(self, read: Callable[[str], str]) -> None:
+        super().__init__(read)
+        self.moved: Callable[[FakeStack, str], None] = lambda stack, status: None
+        self.computing: Callable[[FakeStack, str], None] = lambda stack, name: None
+        self.targets: dict[tuple[str, str], tuple[dict[str, Any], dict[str, str]]] = {}
+
+    def _move(self, stack: FakeStack, status: str) -> None:
+        super()._move(stack, status)
+        self.moved(stack, status)
+
+    def get_paginator(self, operation: str) -> "WatchedPages":
+        return WatchedPages(self, operation)
+
+    def create_change_set(self, **request: Any) -> dict[str, Any]:
+        answer = super().create_change_set(**request)
+        stack, name = self.find(request["StackName"]), request["ChangeSetName"]
+        self.targets[stack.id, name] = stack.target, stack.target_tags
+        self.computing(stack, name)
+        return answer
+
+    def execute_change_set(self, **request: Any) -> dict[str, Any]:
+        stack = self.find(request["StackName"])
+        known = self.targets.get((stack.id, request["ChangeSetName"]))
+        if known:
+            stack.target, stack.target_tags = known
+        return super().execute_change_set(**request)
+
+    def delete_stack(self, **request: Any) -> dict[str, Any]:
+        """Of a stack that is gone or on its way out, nothing more is to be done."""
+        if self.find(request["StackName"]).status in ("DELETE_IN_PROGRESS", "DELETE_COMPLETE"):
+            self._called("DeleteStack", request)
+            return {}
+        return super().delete_stack(**request)
+
+    def finish_change_set(self, stack: FakeStack, name: str) -> None:
+        """Say what a change set would change: by comparison of the templates."""
+        change_set = stack.change_sets.get(name)
+        if change_set is None:
+            return
+        target, tags = self.targets[stack.id, name]
+        changes = differences(stack.template["Resources"], target["Resources"])
+        if not changes and tags != stack.tags:
+            changes = [{"Action": "Modify", "LogicalResourceId": "Queue", "ResourceType": "AWS::SQS::Queue"}]
+        change_set["Changes"] = [{"Type": "Resource", "ResourceChange": change} for change in changes]
+        change_set["Status"] = "CREATE_COMPLETE" if changes else "FAILED"
+        change_set["ExecutionStatus"] = "AVAILABLE" if changes else "UNAVAILABLE"
+        change_set["StatusReason"] = "" if changes else "The submitted information didn't contain changes."
+
+
+class WatchedPages(Pages):
+    """Each page is a call, and `after` is told of it."""
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        for page in super().paginate(**request):
+            if self.operation == "list_stack_resources":
+                self.of.after("ListStackResources")
+            yield page
+
+
+def _told(operation: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def call(self: Cloud, **request: Any) -> Any:
+        try:
+            return method(self, **request)
+        finally:
+            # A refusal is an answer too. The world's hook knows which calls never left.
+            self.after(operation)
+
+    return call
+
+
+# CreateStack tells of itself.
+for _operation in (
+    "DescribeStacks",
+    "DescribeStackEvents",
+    "DescribeChangeSet",
+    "CreateChangeSet",
+    "ExecuteChangeSet",
+    "DeleteChangeSet",
+    "DeleteStack",
+):
+    _name = re.sub(r"(?<!^)(?=[A-Z])", "_", _operation).lower()
+    setattr(Cloud, _name, _told(_operation, getattr(Cloud, _name)))
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The resource changes from one template to another; a head node that changes is replaced."""
+    return [_difference(key, old.get(key), new.get(key)) for key in sorted(old | new) if old.get(key) != new.get(key)]
+
+
+def _difference(key: str, was: Mapping[str, Any] | None, becomes: Mapping[str, Any] | None) -> dict[str, Any]:
+    kind = (becomes or was or {})["Type"]
+    change = {"LogicalResourceId": key, "ResourceType": kind}
+    if was is None or becomes is None:
+        return {**change, "Action": "Add" if was is None else "Remove"}
+    return {**change, "Action": "Modify", "Replacement": "True" if kind == "AWS::EC2::Instance" else "False"}
+
+
+@dataclass
+class Message:
+    """A wake-up in a queue: when it can be received, and how often it was."""
+
+    visible: float
+    tries: int = 0
+
+
+@dataclass
+class World:
+    """A control plane and all that happens to it. `before` and `after` are called around each AWS call of a pass."""
+
+    plane: Plane
+    cloud: Cloud
+    triggers: Callable[[str], Sequence[float]] = at_once
+    before: Callable[[str], None] = lambda operation: None
+    after: Callable[[str], None] = lambda operation: None
+    most_passes: int = 60
+    broken: dict[str, str] = field(default_factory=dict[str, str])
+    agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    queues: dict[str, list[Message]] = field(default_factory=lambda: {"wakes": [], "background": []})
+    history: list[str] = field(default_factory=list[str])
+    passes: int = 0
+    sweeps: int = 0
+    dead: int = 0
+    _number: int = 0
+    _in_pass: bool = False
+    _failed: bool = False
+    _written: Any = None
+
+    # What a user does.
+
+    def write(self, **spec: Any) -> None:
+        """Write the spec."""
+        self._written = to_item(self.plane.document(**spec))
+        self.plane.put_raw(self._written)
+        self.trigger("stream")
+
+    def erase(self) -> None:
+        """Delete the spec."""
+        self._written = None
+        self.plane.delete()
+        self.trigger("stream")
+
+    # What happens.
+
+    def at(self, seconds: float, what: Callable[[], None]) -> None:
+        """Let something happen in so many seconds."""
+        self._number += 1
+        heapq.heappush(self.agenda, (self.plane.now + seconds, self._number, what))
+
+    def trigger(self, kind: str, seconds: float = 0) -> None:
+        """Something that wakes the cluster, as often and as late as the world lets it come."""
+        for delay in self.triggers(kind):
+            self.at(seconds + delay, self._wake)
+
+    def _wake(self, queue: str = "wakes") -> None:
+        self.queues[queue].append(Message(self.plane.now))
+
+    def rest(self) -> None:
+        """Until nothing is left to happen."""
+        self.until(lambda: False)
+
+    def until(self, stop: Callable[[], bool]) -> None:
+        """Until something is so, or nothing is left to happen."""
+        while not stop() and self._step():
+            assert self.passes <= self.most_passes, f"no rest after {self.passes} passes: {self._shown()}"
+
+    def _step(self) -> bool:
+        heads = [(max(q[0].visible, self.plane.now), q) for q in self.queues.values() if q]
+        due, queue = min(heads, key=lambda head: head[0], default=(None, None))
+        if self.agenda and (due is None or self.agenda[0][0] <= due):
+            when, _, what = heapq.heappop(self.agenda)
+            self.plane.now = max(self.plane.now, when)
+            what()
+            return True
+        if queue is None or due is None:
+            return False
+        self.plane.now = due
+        self._receive(queue)
+        return True
+
+    def _receive(self, queue: list[Message]) -> None:
+        message = queue[0]
+        message.tries += 1
+        if message.tries > TRIES:
+            queue.pop(0)
+            self.dead += 1
+            return
+        self.passes += 1
+        wait = min(2 ** (message.tries - 1), 300)
+        try:
+            report = self._pass()
+        except Refused as refused:
+            message.visible = self.plane.now + max(1, min(refused.seconds, wait))
+        except Killed:
+            message.visible = self.plane.now + VISIBILITY
+        except Exception:  # noqa: BLE001 - as the queue does it, whatever it is
+            message.visible = self.plane.now + wait
+        else:
+            queue.pop(0)
+            self.check(report)
+        finally:
+            self.plane.now += 1
+
+    def _pass(self) -> Report:
+        self._in_pass = True
+        try:
+            return self.plane.go(owner=f"pass-{self.passes}")
+        finally:
+            self._in_pass = False
+
+    def sweep(self) -> dict[str, str]:
+        """One sweep, at its time; what it found."""
+        self.plane.now += SWEEP_EVERY
+        self.sweeps += 1
+        found = sweep(self.plane.clients, self.plane.settings, self.plane.now)
+        for name in found:
+            assert name == NAME
+            self._wake("background")
+        return found
+
+    def settle(self, most: int) -> int:
+        """Rest, and sweep until a sweep finds nothing; how many found something."""
+        for useful in range(most + 1):
+            self.rest()
+            if not self.sweep():
+                return useful
+        raise AssertionError(f"{most} sweeps do not do: {self._shown()}")
+
+    # Calls.
+
+    def called(self, operation: str) -> None:
+        if not self._in_pass:
+            return
+        self._failed = True  # until it is known to have left
+        if operation in self.broken:
+            raise client_error(operation, self.broken[operation])
+        self.before(operation)
+        self._failed = False
+
+    def answered(self, operation: str) -> None:
+        if not self._in_pass or self._failed:
+            return
+        if operation == "SendMessage":
+            self.trigger("timer", self.plane.clients.sent[-1]["DelaySeconds"])
+        if operation == "UpdateAutoScalingGroup":
+            self.trigger("group")
+        if operation == "TerminateInstances":
+            self.trigger("instance")
+        self.after(operation)
+
+    def moved(self, stack: FakeStack, status: str) -> None:
+        self.history.append(status)
+        self.trigger("stack")
+        if status in ENDS:
+            end, seconds = ENDS[status]
+            self.at(seconds, partial(self._end, stack, status, end))
+
+    def _end(self, stack: FakeStack, status: str, end: str) -> None:
+        if stack.status == status:
+            self.cloud.end(end, stack=stack)
+
+    # What must hold.
+
+    def check(self, report: Report) -> None:
+        """After each acknowledged pass: the item is as the user wrote it, and a status that says Ready is true."""
+        assert self.plane.store.load(NAME)[0] == self._written, "the user's item is not what the user wrote"
+        living = [stack for stack in self.cloud.stacks if stack.status != "DELETE_COMPLETE"]
+        assert len(living) <= 1, "two stacks"
+        if report.result not in ("acted", "reported", "unchanged"):
+            return
+        if self._written is not None and self._ready():
+            self._check_ready()
+
+    def _ready(self) -> bool:
+        conditions = {c["type"]: c["status"] for c in self.plane.status()["conditions"]}
+        return conditions.get("Ready") == "True"
+
+    def _check_ready(self) -> None:
+        item, record = self.plane.store.load(NAME)
+        wanted = parse(from_item(item or {}))
+        assert isinstance(wanted, Cluster)
+        assert record is not None
+        assert record.status["observedGeneration"] == record.generation
+        assert wanted == accepted_cluster(record), "Ready, but of another spec"
+        stack = self.cloud.stacks[-1]
+        assert stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), f"Ready, and the stack is {stack.status}"
+        assert stack.tags[HASH_TAG] == rendered(self.plane.settings, wanted, record.pins).hash
+        for queue in wanted.spec.queues:
+            group = self.plane.group(queue.name)
+            assert (group["MinSize"], group["MaxSize"], group["DesiredCapacity"]) == queue.bounds
+            assert not group["SuspendedProcesses"]
+
+    def end(self) -> dict[str, Any]:
+        """All that is there, without times, fences, tokens and ids."""
+        rows = [row for partition in (NAME, f"{NAME}/nodes") for row in self.plane.rows(partition)]
+        living = [stack for stack in self.cloud.stacks if stack.status != "DELETE_COMPLETE"]
+        return {
+            "item": self.plane.store.load(NAME)[0],
+            "stacks": [[stack.status, stack.tags, stack.template, sorted(stack.change_sets)] for stack in living],
+            "history": self.history,
+            "groups": _groups(),
+            "heads": len(_heads()),
+            "objects": sorted(set(self.plane.objects())),
+            "record": [_bare(row) for row in rows if not row["row"].startswith("EVENT#")],
+            "events": sorted({row["reason"] for row in rows if row["row"].startswith("EVENT#")}),
+        }
+
+    def _shown(self) -> str:
+        return json.dumps([_bare(row) for row in self.plane.rows() if row["row"] == "STATE"], default=str)[:2000]
+
+    # The cloud.
+
+    def build(self, template: Mapping[str, Any]) -> None:
+        resources = template["Resources"].values()
+        wanted = {r["Properties"]["AutoScalingGroupName"]: r["Properties"] for r in resources if is_group(r)}
+        found = {name for name in _groups() if name.startswith(f"muster-{NAME}.")}
+        scaling = client("autoscaling")
+        for name in sorted(wanted.keys() - found):
+            make_group(name, self.plane.subnet, wanted[name]["Tags"])
+        for name in sorted(found - wanted.keys()):
+            scaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+        if not _heads():
+            tags = next(r["Properties"]["Tags"] for r in resources if r["Type"] == "AWS::EC2::Instance")
+            launch(self.plane.subnet, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])
+
+    def raze(self) -> None:
+        for name in _groups():
+            if name.startswith(f"muster-{NAME}."):
+                client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
+        if _heads():
+            client("ec2").terminate_instances(InstanceIds=_heads())
+
+
+def make_group(name: str, subnet: str, tags: Sequence[Mapping[str, Any]] = ()) -> None:
+    client("autoscaling").create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        MinSize=0,
+        MaxSize=5000,
+        LaunchTemplate={"LaunchTemplateName": "any", "Version": "1"},
+        VPCZoneIdentifier=subnet,
+        Tags=[{**tag, "ResourceId": name, "ResourceType": "auto-scaling-group"} for tag in tags],
+    )
+
+
+def _groups() -> dict[str, Any]:
+    found = client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    return {
+        group["AutoScalingGroupName"]: [
+            group["MinSize"],
+            group["MaxSize"],
+            group["DesiredCapacity"],
+            len(group["Instances"]),
+            sorted(process["ProcessName"] for process in group["SuspendedProcesses"]),
+        ]
+        for group in found
+    }
+
+
+def _heads() -> list[str]:
+    filters = [
+        {"Name": "tag:muster:node", "Values": ["head"]},
+        {"Name": "instance-state-name", "Values": ["pending", "running", "stopped"]},
+    ]
+    found = client("ec2").describe_instances(Filters=filters)["Reservations"]
+    return [instance["InstanceId"] for each in found for instance in each["Instances"]]
+
+
+# Times, fences, tokens and ids; and what a killed pass cannot have told (`lastPlan`).
+PASSING = {"uid", "fence", "leaseOwner", "leaseExpires", "created", "timer", "digest", "stackId", "deletingSince"}
+PASSING_STATUS = {"lastPlan", "headNode", "stack"}
+
+
+def _bare(row: Mapping[str, Any]) -> dict[str, Any]:
+    status = {key: value for key, value in row.get("status", {}).items() if key not in PASSING_STATUS}
+    status["conditions"] = [
+        {key: value for key, value in condition.items() if key != "lastTransitionTime"}
+        for condition in status.get("conditions", ())
+    ]
+    bare = {key: value for key, value in row.items() if key not in PASSING} | {"status": status}
+    return json.loads(re.sub(r"\bi-[0-9a-f]+", "i-", json.dumps(bare, default=str, sort_keys=True)))
+
+
+@contextmanager
+def world() -> Iterator[World]:
+    """A control plane and, beside it, things of somebody else's that look like Muster's."""
+    with control_plane() as plane:
+        cloud = Cloud(read_template)
+        made = World(plane, cloud)
+        plane.cloudformation = plane.clients.cloudformation = cloud
+        cloud.moved, cloud.build, cloud.raze = made.moved, made.build, made.raze
+        cloud.computing = lambda stack, name: made.at(COMPUTING, partial(cloud.finish_change_set, stack, name))
+        for each in (plane.clients, cloud):
+            each.before, each.after = made.called, made.answered
+        make_group("muster-other.compute", plane.subnet)
+        for key in (f"clusters/{NAME}-2/templates/x.json", f"clusters/{NAME}.json"):
+            client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"somebody else's")
+        yield made
