@@ -1,0 +1,77 @@
+"""Triggers make the operator quick, the sweep makes it certain: lost, doubled or shuffled, the end is the same."""
+
+import random
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import pytest
+
+from tests.proof.faults import forked, undisturbed
+from tests.proof.scenarios import SCENARIOS, Scenario
+from tests.proof.world import World, at_once
+
+Bent = Callable[[str], Sequence[float]]
+
+
+def lost(kind: str, each: str) -> Sequence[float]:
+    return () if kind in (each, "all") else at_once(each)
+
+
+def doubled(kind: str, each: str) -> Sequence[float]:
+    """The second comes long after the first, as the queues may have it."""
+    return (1.0, 50.0) if kind in (each, "all") else at_once(each)
+
+
+def shuffled(kind: str, chance: random.Random, each: str) -> Sequence[float]:
+    return (chance.uniform(0, 200),) if kind in (each, "all") else at_once(each)
+
+
+def bends(kind: str) -> dict[str, Bent]:
+    return {
+        "lost": partial(lost, kind),
+        "doubled": partial(doubled, kind),
+        "shuffled": partial(shuffled, kind, random.Random(f"{kind}")),
+    }
+
+
+def same_end(world: World, scenario: Scenario, bent: Bent, steps: int) -> None:
+    """After each step of the cloud no more than one sweep is needed; so their number is at most that of the steps."""
+    expected = forked(partial(undisturbed, world, scenario))
+    world.triggers = bent
+    scenario.drive(world)
+    world.settle(steps)
+    end = world.end()
+    for key in ("groups", "heads", "objects", "item"):
+        assert end[key] == expected["end"][key], key
+    assert [stack[0] for stack in end["stacks"]] == [stack[0] for stack in expected["end"]["stacks"]]
+    assert [row["phase"] for row in end["record"]] == [row["phase"] for row in expected["end"]["record"]]
+    if not scenario.racy:
+        assert end["history"] == expected["end"]["history"]
+
+
+CALM = [scenario for scenario in SCENARIOS if scenario.name in ("create", "update", "group changed by hand", "delete")]
+
+
+@pytest.mark.parametrize(("how", "kind"), [("lost", "all"), ("doubled", "stream")])
+def test_bent_triggers_change_nothing_of_the_end(world: World, kind: str, how: str) -> None:
+    """A whole life: each scenario begins in a copy of the world, and goes to its end."""
+    for scenario in CALM:
+        forked(partial(_life, world, scenario, bends(kind)[how], 1 if how != "lost" else 8))
+
+
+def _life(world: World, scenario: Scenario, bent: Bent, steps: int) -> None:
+    scenario.start(world)
+    same_end(world, scenario, bent, steps)
+
+
+def test_one_edit_whose_every_trigger_is_lost_is_found_by_one_sweep(world: World) -> None:
+    world.write()
+    world.rest()
+    world.triggers = lambda kind: ()
+    world.write(paused=True)
+    world.rest()
+    assert world.plane.status()["phase"] == "Ready", "nobody has told"
+    assert world.sweep() == {"demo": "spec"}
+    world.rest()
+    assert world.plane.status()["phase"] == "Paused"
+    assert world.sweep() == {}
