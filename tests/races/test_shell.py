@@ -1,4 +1,4 @@
-"""A pass that is killed right after it made a record, for a spec that is gone by then, and whose message is gone too."""
+"""A pass that is killed right after it made a record, for a spec that is gone by then, its message gone too."""
 
 from collections.abc import Iterator
 
