@@ -60,7 +60,7 @@ def test_a_creation_that_failed_is_told_and_the_next_spec_makes_the_cluster(clus
 
 
 MISSING: dict[str, tuple[Json, str]] = {
-    "image": ({"headNode": {"instanceType": "t3.medium", "ami": "ami-0fedcba9876543210"}}, "ami-0fedcba9876543210"),
+    "image": ({"headNode": {"instanceType": "t3.medium", "ami": "ami-0abad1dea00000000"}}, "ami-0abad1dea00000000"),
     "key pair": ({"headNode": {"instanceType": "t3.medium", "keyName": "nobodys"}}, "nobodys"),
     "placement group": ({"queues": [queue(placementGroup="nowhere", subnetIds=["subnet-00000001"])]}, "nowhere"),
 }

@@ -82,7 +82,7 @@ class World:
         keys = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="scenario")["Credentials"]
         names = ("AccessKeyId", "SecretAccessKey", "SessionToken")
         session = boto3.Session(*(keys[name] for name in names), region_name=REGION)
-        return lambda service: session.client(service, endpoint_url=self.aws.endpoint)
+        return cache(lambda service: session.client(service, endpoint_url=self.aws.endpoint))
 
     @contextlib.contextmanager
     def silence(self) -> Iterator[None]:
