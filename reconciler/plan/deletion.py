@@ -102,8 +102,10 @@ def _empty_fleet(draft: Draft) -> None:
 def _delete(draft: Draft, stack: Stack) -> None:
     message = f"Deleting stack {stack.name}."
     prefix = artifacts_prefix(draft.desired.name)
-    draft.act(DeleteArtifacts(prefix), "ArtifactsDeleted", f"Deleting the objects below {prefix}.")
-    draft.act(DeleteStack(stack.id, draft.token("delete", stack.id, stack.status)), "StackDeleting", message)
+    delete = DeleteStack(stack.id, draft.token("delete", stack.id, stack.status))
+    if not draft.barred(delete):
+        draft.act(DeleteArtifacts(prefix), "ArtifactsDeleted", f"Deleting the objects below {prefix}.")
+    draft.act(delete, "StackDeleting", message)
     _say(draft, message, LOOK_AT_STACK)
 
 

@@ -154,9 +154,8 @@ class Draft:
 
         When paused, or when the same call failed and its next time has not come, it is only noted.
         """
-        trouble = self.record.trouble
-        if trouble and self._still_holds(trouble, action):
-            self._hold(action, trouble)
+        if self.barred(action):
+            self._hold(action)
             return False
         if self.paused:
             self.withheld.append(action)
@@ -165,11 +164,16 @@ class Draft:
         self.steps.append(Step(action, Event(reason, message, subject(action), warning), self.record))
         return True
 
-    def _still_holds(self, trouble: Failure, action: Action) -> bool:
-        same = trouble.subject == words(action) and trouble.source == str(self.record.generation)
-        return same and (trouble.retry_at is None or trouble.retry_at > self.now)
+    def barred(self, action: Action) -> bool:
+        """Whether the same call failed, and its next time has not come."""
+        trouble, source = self.record.trouble, str(self.record.generation)
+        if trouble is None or (trouble.subject, trouble.source) != (words(action), source):
+            return False
+        return trouble.retry_at is None or trouble.retry_at > self.now
 
-    def _hold(self, action: Action, trouble: Failure) -> None:
+    def _hold(self, action: Action) -> None:
+        trouble = self.record.trouble
+        assert trouble is not None
         self.troubled = True
         self.withheld.append(action)
         (self.stall if trouble.stalled else self.progress)(trouble.code or "CallFailed", trouble.reason)

@@ -6,7 +6,7 @@ from typing import Any
 
 from reconciler.outcomes import AwsError, Outcome
 from reconciler.plan.draft import BACKOFF_CEILING, backoff, iso
-from reconciler.record import Failure, Record
+from reconciler.record import ABSENT, Failure, Record
 
 # A throttled or broken call is AWS's weather: it is shown from so many in a row on.
 SHOWN_FROM = 3
@@ -27,8 +27,9 @@ def setback(record: Record, status: Mapping[str, Any], error: AwsError, doing: s
     source = str(record.generation)
     old = record.trouble
     count = old.count + 1 if old and (old.subject, old.source) == (about, source) else 1
-    # An edit ends what is wrong with an action; a look has to be taken again, whatever was wrong with it.
-    outcome = error.outcome if doing or error.outcome is not Outcome.TERMINAL else Outcome.BLOCKED
+    # An edit of the spec ends what is wrong with an action. A look, and a deletion, have no such end: they go on.
+    ended_by_edit = doing and record.spec_hash != ABSENT
+    outcome = error.outcome if ended_by_edit or error.outcome is not Outcome.TERMINAL else Outcome.BLOCKED
     retry_at = _retry_at(outcome, count, f"{record.cluster}/{about}", now)
     trouble = Failure(about, str(error), source, count, retry_at, _reason(error), error.outcome in STALLING)
     shown = _shown(status, error, count, record.generation, now)

@@ -678,6 +678,21 @@ def test_what_the_stack_left_behind_goes_by_its_tags(ready: Plane) -> None:
     assert ready.group()["DesiredCapacity"] == 0
 
 
+def test_a_stack_that_somebody_protects_is_deleted_once_they_no_longer_do(ready: Plane) -> None:
+    said = "Stack [muster-demo] cannot be deleted while TerminationProtection is enabled"
+    ready.cloudformation.faults["DeleteStack"] = ("ValidationError", said)
+    ready.delete()
+    ready.go()
+    ready.now += 60
+    assert ready.go().result == "terminal"
+    assert ready.condition("Stalled") == ("True", "ValidationError")
+    assert "TerminationProtection" in ready.message("Stalled")
+    ready.cloudformation.faults.clear()
+    ready.now += 3600
+    ready.go()
+    assert ready.cloudformation.stacks[-1].status == "DELETE_IN_PROGRESS"
+
+
 def test_protection_is_remembered_when_the_spec_is_gone(ready: Plane) -> None:
     ready.put(deletionProtection=True)
     settle(ready)

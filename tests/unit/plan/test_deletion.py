@@ -255,6 +255,15 @@ def test_the_record_stays_while_objects_may_be_left() -> None:
     assert kinds(plan(gone(), NOTHING, plan_.record, NOW + 60)) == ["DeleteArtifacts", "Forget"]
 
 
+def test_while_the_stacks_deletion_is_barred_nothing_else_is_done_over_and_over() -> None:
+    there = actual(groups=(EMPTY,))
+    trouble = Failure(words(DeleteStack(STACK_ID, "")), "protected", "1", 1, NOW + 60, "ValidationError", stalled=True)
+    plan_ = torn(there, record(trouble=trouble))
+    assert plan_.steps == ()
+    assert condition(plan_, "Stalled") == (True, "ValidationError")
+    assert kinds(torn(there, plan_.record, NOW + 60)) == ["DeleteArtifacts", "DeleteStack"]
+
+
 def test_a_fleet_that_cannot_terminate_is_let_go() -> None:
     """A suspended Terminate would hold the nodes, and the deletion of the group after them."""
     plan_ = torn(actual(groups=(group(suspended=("Launch", "Terminate")),)))

@@ -9,7 +9,7 @@ from reconciler.facts import Actual
 from reconciler.outcomes import AwsError, Outcome
 from reconciler.plan.draft import BACKOFF_CEILING, words
 from reconciler.plan.trouble import SHOWN_FROM, Setback, setback
-from reconciler.record import Failure, Pending, Record
+from reconciler.record import ABSENT, Failure, Pending, Record
 from tests.unit.factories import NAME, NOW, actual, condition, group, kinds, message, new_record, planned, record
 
 LOOK = "cluster demo"
@@ -69,6 +69,14 @@ def test_a_look_is_taken_again_whatever_was_wrong_with_it() -> None:
     after = back(Outcome.TERMINAL)
     assert shown(after, "Stalled")[0] == "True"
     assert after.next_look == back(Outcome.BLOCKED).next_look
+
+
+def test_a_deletion_is_tried_again_whatever_was_wrong_with_it() -> None:
+    """There is no spec whose edit could end the matter."""
+    after = back(Outcome.TERMINAL, record(spec_hash=ABSENT), doing=RESIZE)
+    assert shown(after, "Stalled")[0] == "True"
+    assert after.next_look is not None
+    assert back(Outcome.TERMINAL, doing=RESIZE).next_look is None
 
 
 def test_what_is_barred_is_tried_at_longer_intervals() -> None:
