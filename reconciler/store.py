@@ -119,7 +119,7 @@ class Store:
     def take(self, record: Record, owner: str, seconds: float, now: float) -> Record:
         """Take the lease for so many seconds, or raise Refused. The record's fence is from then on the new one."""
         # The first fence of a new record comes from the clock: it lies above those of a life that was forgotten.
-        lease = Lease(owner, now + seconds, record.lease.fence + 1 if record.lease.fence else round(now * 1000))
+        lease = Lease(owner, now + seconds, record.lease.fence + 1 if record.lease.fence else max(1, round(now * 1000)))
         values = {
             ":owner": owner,
             ":expires": _number(lease.expires),
