@@ -319,7 +319,7 @@ class Cluster:
 
     # --- waiting
 
-    def until(self, what: str, seen: Callable[[], T]) -> T:
+    def until(self, what: str, seen: Callable[[], T | None]) -> T:
         """Look again and again until `seen` finds something; its finding. A failure tells all there is to know."""
         started = time.monotonic()
         while not (found := seen()):
