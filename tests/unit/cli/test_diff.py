@@ -37,7 +37,7 @@ class Site:
         self.world = world
         self.vpc = client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
         self.subnet = client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
-        self.ami = client("ec2").describe_images()["Images"][0]["ImageId"]
+        self.ami = client("ec2").register_image(Name="muster")["ImageId"]
 
     def document(self, **spec: Any) -> dict[str, Any]:
         network = {"vpcId": self.vpc, "subnetIds": [self.subnet]}
