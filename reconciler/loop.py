@@ -17,12 +17,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler.act import MARGIN, Hands, act
-from reconciler.actions import Event, Forget, subject
+from reconciler.actions import MAKERS, Event, Forget, subject
 from reconciler.cluster import Cluster, FieldError, Invalid, parse, spec_hash
 from reconciler.cluster.document import from_item
 from reconciler.facts import Actual, digest
 from reconciler.observe import observe
-from reconciler.outcomes import AwsError
+from reconciler.outcomes import AwsError, Outcome
 from reconciler.pins import Pins
 from reconciler.plan import Desired, Plan, plan
 from reconciler.plan.draft import words
@@ -99,7 +99,7 @@ def reconcile(tools: Tools, name: str, owner: str) -> Report:
         return Report(name, "absent")
     if loaded and loaded.lease.held(now):
         raise Refused(name, loaded.lease.expires - now)
-    record = noticed(loaded or Record(name, uuid.uuid4().hex, created=now), item)
+    record = unsettled(noticed(loaded or Record(name, uuid.uuid4().hex, created=now), item))
     try:
         considered = consider(tools, record, item, now)
     except AwsError as error:
@@ -118,6 +118,12 @@ def noticed(record: Record, item: Mapping[str, Any] | None) -> Record:
         return record
     grown = record.generation + (item is not None)
     return record.remember(spec_hash=content, generation=grown)
+
+
+def unsettled(record: Record) -> Record:
+    """The record, told apart if the last pass ended without a word after announcing a call that makes something."""
+    pending = record.pending
+    return record.remember(unsettled=pending.at) if pending and pending.action in MAKERS else record
 
 
 def consider(tools: Tools, record: Record, item: Mapping[str, Any] | None, now: float) -> Considered:
@@ -233,6 +239,8 @@ def _carry_out(tools: Tools, considered: Considered, loaded: Record | None, owne
         try:
             act(hands, step.action)
         except AwsError as error:
+            if call.action in MAKERS and error.outcome is Outcome.RETRY:
+                record = record.remember(unsettled=now)
             back = setback(record, plan.record.status, error, words(step.action), now)
             failed = Event("CallFailed", str(error), subject(step.action), warning=True)
             _report(tools, held, back.record, back.next_look, [*events, *plan.events, failed], now)

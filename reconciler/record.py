@@ -12,6 +12,9 @@ from typing import Any, Self, cast
 from reconciler.pins import Pins
 
 ABSENT = "absent"
+# Seconds from a call's announcement after which it cannot land any more: a pass lives 60 at most (template.yaml), and
+# AWS refuses a request whose date stamp is 15 minutes old (RequestExpired, "Common Errors" of the API references).
+LONGEST_FLIGHT = 960
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,8 @@ class Record:
     between: CloudFormation found that the second template changes nothing of a stack made from the first. `sizes` are
     the group sizes last put in force, by queue: [min, max, desired or None].
     `stack_id` is the stack last seen. `failure` is of a stack operation, `trouble` of an AWS call; `pending` is the
-    call announced before it was made. `digest` is of the facts last seen. `timer` is the one pending wake-up.
+    call announced before it was made; `unsettled` is when one was announced that makes something and that no pass has
+    told the end of. `digest` is of the facts last seen. `timer` is the one pending wake-up.
     `created` is when the cluster's first pass was.
     """
 
@@ -107,6 +111,7 @@ class Record:
     failure: Failure | None = None
     trouble: Failure | None = None
     pending: Pending | None = None
+    unsettled: float | None = None
     timer: float | None = None
     digest: str = ""
     created: float | None = None

@@ -1,12 +1,14 @@
 """The two tables: reading a cluster, and the writes that only the holder of its lease can make.
 
-A lease is taken by one conditional write: the record is still the one that was read (its fence says so), and
-nobody holds it. Every later write of the pass is conditional on the fence that the lease was given, so a pass that
-has lost its lease cannot overwrite what came after it.
+A lease is taken by one conditional write: the record is still as it was read, and nobody holds it. Every later write
+of the pass is conditional on the fence that the lease was given, so a pass that has lost its lease cannot overwrite
+what came after it.
 
         read (fence 7, free) ──── take: fence 7 and free? ── yes ──▶ fence 8 is mine ── every write: fence 8?
                                         │                                                   │
                                         no: Refused                                         no: Refused
+
+"As it was read" is the fence and the announced call, the one thing that the last holder can still write.
 """
 
 from __future__ import annotations
@@ -130,6 +132,10 @@ class Store:
         seen = "fence = :seen" if record.lease.fence else "attribute_not_exists(fence)"
         if record.lease.fence:
             values[":seen"] = record.lease.fence
+        # A holder whose lease has run out can still announce a call under its fence: that has to be read first.
+        quiet = "pending = :pending" if record.pending else "attribute_not_exists(pending)"
+        if record.pending:
+            values[":pending"] = record.to_item()["pending"]
         try:
             self._dynamodb.update_item(
                 TableName=self._state,
@@ -137,7 +143,7 @@ class Store:
                 UpdateExpression=(
                     "SET leaseOwner = :owner, leaseExpires = :expires, fence = :fence, kind = :kind, uid = :uid"
                 ),
-                ConditionExpression=f"{seen} AND {free}",
+                ConditionExpression=f"{seen} AND {free} AND {quiet}",
                 # The uid as well: a pass may be killed before it writes the rest of a new record.
                 ExpressionAttributeValues=encode({**values, ":kind": "cluster", ":uid": record.uid}),
             )

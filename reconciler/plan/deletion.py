@@ -13,6 +13,7 @@ from reconciler.actions import (
 )
 from reconciler.facts import Stack, artifacts_prefix
 from reconciler.plan.draft import Draft, iso
+from reconciler.record import LONGEST_FLIGHT
 from reconciler.statuses import TEARDOWN, Teardown
 
 # Seconds. A fleet that does not go within the first is left to the stack's deletion, which waits for it as well.
@@ -144,6 +145,12 @@ def _sweep_out(draft: Draft) -> None:
         draft.act(DeleteVolumes(volumes), "LeftoversDeleted", message, warning=True)
     if instances or volumes:
         _say(draft, "What the stack left is being removed.", LOOK_AT_FLEET)
+        return
+    since = draft.record.unsettled
+    if since is not None and draft.now < since + LONGEST_FLIGHT:
+        landed = iso(since + LONGEST_FLIGHT)
+        message = f"A pass ended without a word at {iso(since)}: what it had begun may still come about until {landed}."
+        _say(draft, message, since + LONGEST_FLIGHT - draft.now)
         return
     name = draft.desired.name
     prefix = artifacts_prefix(name)

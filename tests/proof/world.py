@@ -415,7 +415,7 @@ def _heads() -> list[str]:
 
 
 # Times, fences, tokens and ids; and what a killed pass cannot have told (`lastPlan`).
-PASSING = {"uid", "fence", "leaseOwner", "leaseExpires", "created", "timer", "digest", "stackId", "deletingSince"}
+PASSING = {"uid", "fence", "leaseOwner", "leaseExpires", "created", "timer", "digest", "stackId", "deletingSince", "unsettled"}
 PASSING_STATUS = {"lastPlan", "headNode", "stack"}
 
 

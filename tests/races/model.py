@@ -29,7 +29,8 @@ class Rules:
 
     `fences_grow_on`: a record made after the last one was forgotten goes on above its fence, so that none comes twice.
     `changes_wake`: what a call changes in AWS sends an event. `begun_is_swept`: a record that was only
-    begun (its pass was killed, or refused, before it wrote) is found by every later sweep.
+    begun (its pass was killed, or refused, before it wrote) is found by every later sweep. `forgets_late`: a cluster is
+    not forgotten while a call that another pass announced may still land.
     """
 
     refused_acks: bool = False
@@ -39,6 +40,7 @@ class Rules:
     fences_grow_on: bool = True
     changes_wake: bool = True
     begun_is_swept: bool = True
+    forgets_late: bool = True
 
 
 @dataclass(frozen=True)
@@ -61,21 +63,28 @@ class Queue(NamedTuple):
 
 
 class Worker(NamedTuple):
-    """Where a pass stands: the queue of its message, and what it read (`absent` record: version 0, fence 0)."""
+    """Where a pass stands: the queue of its message, and what it read (`absent` record: version 0, fence 0).
+
+    `unsettled`: another's announced call may still land.
+    """
 
     step: str = "idle"
     queue: int = 0
     spec: int = 0
     known: int = 0
     fence: int = 0
+    pending: frozenset[int] = frozenset()
+    unsettled: bool = False
 
 
 class Record(NamedTuple):
-    """The record: the version that it speaks of (0: there is no record), its fence, who holds the lease."""
+    """The record: the version that it speaks of (0: there is no record), its fence, who holds the lease, and
+    whose calls were announced and not reported."""
 
     version: int = 0
     fence: int = 0
     owner: int = NOBODY
+    pending: frozenset[int] = frozenset()
 
 
 class State(NamedTuple):
@@ -140,12 +149,20 @@ def explore(rules: Rules, world: World, *, to_the_end: bool = True) -> Found:
 
 def canonical(state: State) -> State:
     """The workers are alike: of two states that differ by their order alone, one."""
-    one, other = state.workers
-    if one <= other:
+    if order(state.workers[0]) <= order(state.workers[1]):
         return state
     swapped = [queue._replace(holder=OTHER[queue.holder]) for queue in state.queues]
-    record = state.record._replace(owner=OTHER[state.record.owner])
+    record = state.record._replace(owner=OTHER[state.record.owner], pending=other_way(state.record.pending))
+    one, other = (worker._replace(pending=other_way(worker.pending)) for worker in state.workers)
     return state._replace(workers=(other, one), queues=(swapped[0], swapped[1]), record=record)
+
+
+def order(worker: Worker) -> tuple[object, ...]:
+    return (*worker[:5], sorted(worker.pending), worker.unsettled)
+
+
+def other_way(workers: frozenset[int]) -> frozenset[int]:
+    return frozenset(OTHER[each] for each in workers)
 
 
 def path(came: dict[State, State | None], end: State | None) -> tuple[State, ...]:
@@ -211,7 +228,9 @@ def mishaps(state: State, me: int, world: World) -> Iterator[State]:
         yield give_back(state, me)._replace(expiries=state.expiries + 1)
     if state.crashes < world.crashes:
         # Its lease stays until it expires, which is bound to happen: it costs no expiry.
-        record = state.record._replace(owner=NOBODY) if state.record.owner == me else state.record
+        # What it had announced does not land any more; a later pass of the same worker is another's.
+        record = state.record._replace(pending=state.record.pending - {me})
+        record = record._replace(owner=NOBODY) if record.owner == me else record
         yield to(give_back(state, me), me, Worker())._replace(record=record, crashes=state.crashes + 1)
 
 
@@ -227,7 +246,9 @@ def load(state: State, me: int, worker: Worker, rules: Rules, world: World) -> S
         return refused(state, me, rules)
     if state.spec in world.absent and not record.version:
         return to(state, me, worker._replace(step="finish"))
-    return to(state, me, worker._replace(step="look", spec=state.spec, known=record.version, fence=record.fence))
+    read = worker._replace(step="look", spec=state.spec, known=record.version, fence=record.fence)
+    flying = any(state.workers[each].step == "call" for each in record.pending)
+    return to(state, me, read._replace(pending=record.pending, unsettled=flying))
 
 
 def look(state: State, me: int, worker: Worker, rules: Rules, world: World) -> State:
@@ -241,9 +262,14 @@ def take(state: State, me: int, worker: Worker, rules: Rules, world: World) -> S
     record = state.record
     if record.owner != NOBODY or (rules.take_checks_fence and record.fence != worker.fence):
         return refused(state, me, rules)
+    if rules.forgets_late and record.pending != worker.pending:
+        return refused(state, me, rules)
+    if rules.forgets_late and worker.unsettled and worker.spec in world.absent:
+        # It waits: a timer brings it back, here its own message.
+        return to(give_back(state, me), me, Worker())
     made = not record.version
     fence = (state.spent if made and rules.fences_grow_on else record.fence) + 1
-    held = state._replace(record=Record(record.version or BEGUN, fence, me))
+    held = state._replace(record=Record(record.version or BEGUN, fence, me, record.pending))
     return to(held, me, worker._replace(step="announce", fence=fence))
 
 
@@ -251,7 +277,8 @@ def announce(state: State, me: int, worker: Worker, rules: Rules, world: World) 
     """The record as it was, once more: it is conditional on the fence, so a zombie ends here."""
     if not may_write(state, worker, rules):
         return refused(state, me, rules)
-    return to(state, me, worker._replace(step="call"))
+    announced = state._replace(record=state.record._replace(pending=state.record.pending | {me}))
+    return to(announced, me, worker._replace(step="call"))
 
 
 def call(state: State, me: int, worker: Worker, rules: Rules, world: World) -> State:
@@ -268,7 +295,8 @@ def report(state: State, me: int, worker: Worker, rules: Rules, world: World) ->
     if worker.spec in world.absent:
         state = state._replace(record=Record(), spent=max(state.spent, worker.fence))
     else:
-        state = state._replace(record=Record(worker.spec, state.record.fence if rules.lease else 0))
+        others = state.record.pending - {me}
+        state = state._replace(record=Record(worker.spec, state.record.fence if rules.lease else 0, NOBODY, others))
     return to(state, me, worker._replace(step="finish"))
 
 

@@ -6,8 +6,7 @@ from tests.races.model import Rules, World, explore
 
 EDITED = World()
 DELETED = World(absent=frozenset({2}))
-# Nothing is promised yet of a deletion during which a lease expires: docs/protocol.md.
-GONE = World(specs=2, absent=frozenset({2}), lease_expiries=0)
+GONE = World(specs=2, absent=frozenset({2}))
 WORLDS = {"edited twice": EDITED, "deleted and made again": DELETED, "deleted": GONE}
 
 
@@ -25,6 +24,7 @@ WEAKER = {
     "no lease": (Rules(lease=False), EDITED, "overwritten"),
     "fences start again with a new record": (Rules(fences_grow_on=False), DELETED, "doubled"),
     "a record only begun is nobody's": (Rules(begun_is_swept=False), GONE, "lost"),
+    "a cluster is forgotten under a call": (Rules(forgets_late=False), GONE, "lost"),
     "what changes in AWS wakes nobody": (Rules(changes_wake=False), EDITED, "lost"),
 }
 

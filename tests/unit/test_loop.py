@@ -12,7 +12,7 @@ from reconciler import loop
 from reconciler.cluster import Cluster, Invalid, parse, to_item
 from reconciler.loop import stack_spec_hash
 from reconciler.pins import Pins
-from reconciler.record import Pending
+from reconciler.record import LONGEST_FLIGHT, Pending
 from reconciler.store import Refused
 from tests.unit.factories import NAME, NOW, Record
 from tests.unit.plane import Plane, client
@@ -594,6 +594,41 @@ def test_a_kill_at_any_call_is_repaired_by_the_next_passes(plane: Plane, operati
     assert len(plane.cloudformation.stacks) == 1
     assert plane.group()["DesiredCapacity"] == 2
     assert stored(plane).pending is None
+
+
+def test_a_creation_that_lands_after_its_cluster_is_gone_is_found(plane: Plane) -> None:
+    """A pass stalls before its call; its heir sees neither spec nor stack, and must not forget the cluster yet."""
+    plane.put()
+    request = {}
+
+    def stall(name: str) -> None:
+        if name == "CreateStack":
+            request.update(plane.cloudformation.requests[-1][1])
+            raise Killed
+
+    plane.cloudformation.before = stall
+    with suppress(Killed):
+        plane.go("demo", "zombie")
+    plane.cloudformation.before = lambda name: None
+    plane.delete()
+    plane.now += 70
+    plane.go()
+    assert stored(plane).unsettled == NOW
+    plane.cloudformation.tokens.clear()
+    plane.cloudformation.create_stack(**request)
+    plane.go()
+    plane.cloudformation.end("DELETE_COMPLETE")
+    plane.now = NOW + LONGEST_FLIGHT
+    assert plane.go().result == "forgotten"
+    assert plane.objects() == []
+
+
+@pytest.mark.parametrize(("code", "waits"), [("InternalFailure", True), ("AccessDenied", False)])
+def test_a_call_that_aws_refused_outright_does_not_land_later(plane: Plane, code: str, waits: bool) -> None:
+    plane.put()
+    plane.cloudformation.faults["CreateStack"] = (code, "no")
+    plane.go()
+    assert (stored(plane).unsettled == NOW) is waits
 
 
 # Timers

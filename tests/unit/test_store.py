@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from reconciler.actions import Event
-from reconciler.record import ABSENT, Record
+from reconciler.record import ABSENT, Pending, Record
 from reconciler.store import Refused, Store, cluster_of, content_hash, partition
 from tests.unit.factories import NAME, NOW, record
 from tests.unit.fakes import client_error
@@ -119,6 +119,19 @@ def test_what_was_read_before_another_pass_wrote_gets_no_lease(plane: Plane) -> 
     plane.store.report(plane.store.take(state(plane), "you", 60, NOW), [], NOW)
     with pytest.raises(Refused):
         plane.store.take(read, "me", 60, NOW + 3600)
+
+
+def test_a_call_that_was_announced_since_the_read_has_to_be_read_first(plane: Plane) -> None:
+    """The last holder's lease has run out, and its fence is still the newest."""
+    store = plane.store
+    zombie = store.take(FRESH, "zombie", 1, NOW)
+    read = state(plane)
+    store.announce(zombie.remember(pending=Pending("CreateStack", "stack muster-demo", "token", NOW)))
+    with pytest.raises(Refused):
+        store.take(read, "heir", 60, NOW + 60)
+    assert store.take(state(plane), "heir", 60, NOW + 60).pending == Pending(
+        "CreateStack", "stack muster-demo", "token", NOW
+    )
 
 
 def test_a_forgotten_cluster_is_not_brought_back_by_a_late_pass(plane: Plane) -> None:

@@ -17,7 +17,7 @@ from reconciler.facts import Actual
 from reconciler.plan import Plan, plan
 from reconciler.plan.deletion import FLEET_PATIENCE
 from reconciler.plan.draft import words
-from reconciler.record import Failure, Record
+from reconciler.record import LONGEST_FLIGHT, Failure, Record
 from reconciler.statuses import TEARDOWN, Teardown
 from tests.unit.factories import (
     BEFORE,
@@ -133,6 +133,14 @@ def test_and_last_the_objects_and_the_record() -> None:
     assert plan_.actions == (DeleteArtifacts("clusters/demo/"), Forget(NAME))
     assert plan_.steps[-1].event.reason == "Deleted"
     assert "Nothing of it is left" in plan_.steps[-1].event.message
+
+
+def test_nothing_is_forgotten_while_a_call_may_still_land() -> None:
+    waits = torn(NOTHING, record(unsettled=NOW - 60))
+    assert waits.actions == ()
+    assert waits.next_look == NOW - 60 + LONGEST_FLIGHT
+    assert "may still come about" in message(waits, "StackReady")
+    assert kinds(torn(NOTHING, record(unsettled=NOW - LONGEST_FLIGHT))) == ["DeleteArtifacts", "Forget"]
 
 
 def test_a_stack_of_another_with_that_name_stays() -> None:
