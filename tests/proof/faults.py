@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
@@ -32,6 +32,14 @@ class Fault:
     name: str
     after: bool
     raised: Callable[[str], BaseException]
+
+    def strike(self, world: World, operation: str) -> None:
+        """Let it happen."""
+        raise self.raised(operation)
+
+    def hold(self, world: World, scenario: Scenario, expected: Any) -> None:
+        """The end is that of the undisturbed run."""
+        compare(world, scenario, expected)
 
 
 FAULTS = (
@@ -118,13 +126,29 @@ def undisturbed(world: World, scenario: Scenario) -> dict[str, Any]:
     return {"end": world.end(), "passes": world.passes, "calls": calls}
 
 
-class Branch:
-    """The forks of a run: at each call, each fault of `choose`. In a branch, `fault` is set from its call on."""
+class Strike(Protocol):
+    """What can happen at a call of a pass, before it leaves or after it took effect."""
 
-    def __init__(self, world: World, choose: Callable[[int, str], Sequence[Fault]]) -> None:
+    @property
+    def name(self) -> str: ...
+    @property
+    def after(self) -> bool: ...
+    def strike(self, world: World, operation: str) -> None: ...
+    def hold(self, world: World, scenario: Scenario, expected: Any) -> None:
+        """Let the world come to rest, and hold its end against what it should be."""
+
+
+Choose = Callable[[int, str], Sequence[Strike]]
+Reference = Callable[[World, Scenario], Any]
+
+
+class Branch:
+    """The forks of a run: at each call, each strike of `choose`. In a branch, `struck` is set from its call on."""
+
+    def __init__(self, world: World, choose: Choose) -> None:
         self.world, self.choose = world, choose
         self.outcome = Outcome()
-        self.fault = ""
+        self.struck: Strike | None = None
         self.writer = -1
         self._index = -1
         world.before, world.after = self._before, self._after
@@ -137,18 +161,18 @@ class Branch:
         self._branch(operation, after=True)
 
     def _branch(self, operation: str, *, after: bool) -> None:
-        for fault in self.choose(self._index, operation):
-            if fault.after is after and self._fork(f"{fault.name} {operation} (call {self._index})"):
+        for each in self.choose(self._index, operation):
+            if each.after is after and self._fork(each, f"{each.name} {operation} (call {self._index})"):
                 self.world.before = self.world.after = lambda operation: None
-                raise fault.raised(operation)
+                each.strike(self.world, operation)
 
-    def _fork(self, name: str) -> bool:
+    def _fork(self, struck: Strike, name: str) -> bool:
         """Whether this is the branch. The trunk waits for it, and takes its answer."""
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reader)
-            self.fault, self.writer = name, writer
+            self.struck, self.writer = struck, writer
             return True
         os.close(writer)
         self.outcome.cases += 1
@@ -159,21 +183,21 @@ class Branch:
         return False
 
 
-def explore(world: World, scenario: Scenario, choose: Callable[[int, str], Sequence[Fault]]) -> Outcome:
-    """Each call of a scenario with the faults that are chosen for it. The world has been started."""
+def explore(world: World, scenario: Scenario, choose: Choose, reference: Reference = undisturbed) -> Outcome:
+    """Each call of a scenario with what is chosen to strike it. The world has been started."""
     # Copies share what they do not touch, and a collection touches everything.
     gc.collect()
     gc.disable()
-    expected = forked(partial(undisturbed, world, scenario))
+    expected = forked(partial(reference, world, scenario))
     branch = Branch(world, choose)
     try:
         scenario.drive(world)
         world.rest()
-        if branch.fault:
-            compare(world, scenario, expected)
+        if branch.struck:
+            branch.struck.hold(world, scenario, expected)
             _leave(branch.writer, {"found": None})
     except BaseException:
-        if branch.fault:
+        if branch.struck:
             _leave(branch.writer, {"error": traceback.format_exc(limit=-6)})
         raise
     finally:

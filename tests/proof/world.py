@@ -6,6 +6,7 @@ end of a stack operation, or a user's edit, and a test decides what is lost, dou
 
 import heapq
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,14 +18,14 @@ from reconciler.cluster import Cluster, parse, to_item
 from reconciler.cluster.document import from_item
 from reconciler.facts import HASH_TAG
 from reconciler.loop import Report, accepted_cluster, rendered
-from reconciler.store import Refused
+from reconciler.store import Refused, content_hash
 from reconciler.sweep import sweep
 from tests.unit.factories import NAME
 from tests.unit.fakes import FakeCloudFormation, FakeStack, Pages, client_error
 from tests.unit.plane import BUCKET, Plane, client, control_plane, is_group, launch, read_template
 
 # Seconds, and tries: as the queues and the schedule of template.yaml have them.
-VISIBILITY, TRIES, SWEEP_EVERY = 360, 10, 300
+VISIBILITY, TRIES, SWEEP_EVERY, PASS_SECONDS = 360, 10, 300, 60
 # What ends a stack operation, and after how many seconds.
 ENDS = {
     "CREATE_IN_PROGRESS": ("CREATE_COMPLETE", 40),
@@ -213,9 +214,22 @@ class World:
         while not stop() and self._step():
             assert self.passes <= self.most_passes, f"no rest after {self.passes} passes: {self._shown()}"
 
+    def go_on(self, seconds: float) -> None:
+        """Let happen what is due within so many seconds, and let them pass."""
+        end = self.plane.now + seconds
+        while self._next() <= end and self._step():
+            assert self.passes <= self.most_passes, f"no rest after {self.passes} passes: {self._shown()}"
+        self.plane.now = max(self.plane.now, end)
+
+    def _heads(self) -> list[tuple[float, list[Message]]]:
+        return [(max(queue[0].visible, self.plane.now), queue) for queue in self.queues.values() if queue]
+
+    def _next(self) -> float:
+        """When the next thing happens."""
+        return min([due for due, _ in self._heads()] + [when for when, _, _ in self.agenda[:1]], default=math.inf)
+
     def _step(self) -> bool:
-        heads = [(max(q[0].visible, self.plane.now), q) for q in self.queues.values() if q]
-        due, queue = min(heads, key=lambda head: head[0], default=(None, None))
+        due, queue = min(self._heads(), key=lambda head: head[0], default=(None, None))
         if self.agenda and (due is None or self.agenda[0][0] <= due):
             when, _, what = heapq.heappop(self.agenda)
             self.plane.now = max(self.plane.now, when)
@@ -231,7 +245,7 @@ class World:
         message = queue[0]
         message.tries += 1
         if message.tries > TRIES:
-            queue.pop(0)
+            queue.remove(message)
             self.dead += 1
             return
         self.passes += 1
@@ -245,17 +259,23 @@ class World:
         except Exception:  # noqa: BLE001 - as the queue does it, whatever it is
             message.visible = self.plane.now + wait
         else:
-            queue.pop(0)
+            self._acknowledge(queue, message)
             self.check(report)
         finally:
             self.plane.now += 1
 
+    @staticmethod
+    def _acknowledge(queue: list[Message], message: Message) -> None:
+        """If another has not yet: the message may have become visible under the pass."""
+        queue[:] = [each for each in queue if each is not message]
+
     def _pass(self) -> Report:
-        self._in_pass = True
+        outer, self._in_pass = self._in_pass, True
+        self.plane.left = PASS_SECONDS
         try:
             return self.plane.go(owner=f"pass-{self.passes}")
         finally:
-            self._in_pass = False
+            self._in_pass = outer
 
     def sweep(self) -> dict[str, str]:
         """One sweep, at its time; what it found."""
@@ -326,9 +346,11 @@ class World:
 
     def _check_ready(self) -> None:
         item, record = self.plane.store.load(NAME)
+        assert record is not None
+        if record.spec_hash != content_hash(item):
+            return  # it was edited under the pass, and observedGeneration says which one Ready speaks of
         wanted = parse(from_item(item or {}))
         assert isinstance(wanted, Cluster)
-        assert record is not None
         assert record.status["observedGeneration"] == record.generation
         assert wanted == accepted_cluster(record), "Ready, but of another spec"
         stack = self.cloud.stacks[-1]
@@ -415,7 +437,10 @@ def _heads() -> list[str]:
 
 
 # Times, fences, tokens and ids; and what a killed pass cannot have told (`lastPlan`).
-PASSING = {"uid", "fence", "leaseOwner", "leaseExpires", "created", "timer", "digest", "stackId", "deletingSince", "unsettled"}
+PASSING = {
+    *("uid", "fence", "leaseOwner", "leaseExpires", "created", "timer", "digest", "stackId"),
+    *("deletingSince", "unsettled"),
+}
 PASSING_STATUS = {"lastPlan", "headNode", "stack"}
 
 

@@ -1,0 +1,31 @@
+"""Whatever comes between two calls of a pass, the end is what the user wanted last, and no call that is late spoils it.
+
+By default each call that changes something is met by one interruption in turn, and of the reads every fifth is.
+MUSTER_PROOF=full has each call meet all of them.
+"""
+
+import os
+
+import pytest
+
+from tests.proof.faults import explore
+from tests.proof.interruptions import at_rest, every, sampled
+from tests.proof.scenarios import SCENARIOS, Scenario
+from tests.proof.world import World
+
+CHOOSE = every if os.environ.get("MUSTER_PROOF") == "full" else sampled
+
+
+# What a racy one has the user do comes in the middle, so an interruption would not be the last word.
+@pytest.mark.parametrize(
+    "scenario", [scenario for scenario in SCENARIOS if not scenario.racy], ids=lambda scenario: scenario.name
+)
+def test_an_interruption_at_any_call_comes_to_the_end_that_is_wanted(
+    world: World, tally: dict[str, int], scenario: Scenario
+) -> None:
+    scenario.start(world)
+    outcome = explore(world, scenario, CHOOSE, at_rest)
+    tally["fault_cases"] += outcome.cases
+    tally["fault_cases_failed"] += len(outcome.failures)
+    assert outcome.cases >= 5, "hardly anything was interrupted"
+    assert not outcome.failures, "\n\n".join([f"{len(outcome.failures)} of {outcome.cases}", *outcome.failures])
