@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,17 @@ def world() -> Iterator[World]:
 def tally() -> dict[str, int]:
     """How many cases were tried, and how many failed."""
     return TALLY
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of pytest-xdist hands its count to the one that reports."""
+    getattr(session.config, "workeroutput", {})["tally"] = TALLY
+
+
+def pytest_testnodedown(node: Any) -> None:
+    """Take the count of a process of pytest-xdist."""
+    for name, count in node.workeroutput.get("tally", {}).items():
+        TALLY[name] += count
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -109,6 +109,6 @@ def every(index: int, operation: str) -> Sequence[Interruption]:
 
 
 def sampled(index: int, operation: str) -> Sequence[Interruption]:
-    """One, in turn, at each call that changes something, and at every fifth that only reads."""
+    """One, in turn, at each call that changes something, and at every tenth that only reads."""
     possible = every(index, operation)
-    return [possible[index % len(possible)]] if not is_read(operation) or index % 5 == 0 else []
+    return [possible[index % len(possible)]] if not is_read(operation) or index % 10 == 0 else []
