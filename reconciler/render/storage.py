@@ -226,7 +226,8 @@ def targets(context: Context) -> list[str]:
 
 def head_volumes(context: Context) -> list[str | Json]:
     """The EBS volumes that the head node serves: ids and references."""
-    return [volume for item in context.spec.shared_storage for volume in volumes(context, item)]
+    served = (item for item in context.spec.shared_storage if item.ebs or item.raid)
+    return [volume for item in served for volume in volumes(context, item)]
 
 
 def _made(context: Context) -> Iterator[tuple[SharedStorage, str, Json]]:

@@ -226,6 +226,11 @@ def test_the_head_node_attaches_its_own_volumes_to_itself():
     }
 
 
+def test_a_file_system_that_exists_is_no_volume_to_attach():
+    granted = rights(resources(sharedStorage=EFS + LUSTRE)["HeadRole"])
+    assert {"AttachVolumes", "AttachToItself", "UseKeysOfVolumes"} & granted.keys() == set()
+
+
 def test_nodes_may_read_the_bootstrap_scripts_that_are_in_s3():
     made = resources(bootstrap=SCRIPTS)
     for role in ("HeadRole", "ComputeRole"):
