@@ -64,7 +64,7 @@ def _head(context: Context, volumes: list[str | Json]) -> list[Json]:
         "dynamodb:DeleteItem",
         "dynamodb:Query",
     ]
-    messages = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueUrl"]
+    messages = ["sqs:ReceiveMessage", "sqs:DeleteMessage"]
     return [
         allow("Messages", messages, [attribute(QUEUE, "Arn")]),
         _rows(context, rows),
@@ -95,7 +95,7 @@ def _compute(context: Context) -> list[Json]:
     hook = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
     rows = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return [
-        allow("Messages", ["sqs:SendMessage", "sqs:GetQueueUrl"], [attribute(QUEUE, "Arn")]),
+        allow("Messages", ["sqs:SendMessage"], [attribute(QUEUE, "Arn")]),
         _rows(context, rows),
         allow("LaunchHook", hook, [groups]),
     ]

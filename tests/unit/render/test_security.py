@@ -172,7 +172,7 @@ def test_a_compute_node_has_these_rights_and_no_more():
         "Messages": {
             "Sid": "Messages",
             "Effect": "Allow",
-            "Action": ["sqs:GetQueueUrl", "sqs:SendMessage"],
+            "Action": ["sqs:SendMessage"],
             "Resource": [{"Fn::GetAtt": ["Queue", "Arn"]}],
         },
         "Rows": rows("GetItem", "PutItem", "UpdateItem"),
@@ -193,12 +193,7 @@ def test_the_head_node_has_these_rights_and_no_more():
         "Messages": {
             "Sid": "Messages",
             "Effect": "Allow",
-            "Action": [
-                "sqs:ChangeMessageVisibility",
-                "sqs:DeleteMessage",
-                "sqs:GetQueueUrl",
-                "sqs:ReceiveMessage",
-            ],
+            "Action": ["sqs:DeleteMessage", "sqs:ReceiveMessage"],
             "Resource": [{"Fn::GetAtt": ["Queue", "Arn"]}],
         },
         "Rows": rows("DeleteItem", "GetItem", "PutItem", "Query", "UpdateItem"),
