@@ -70,6 +70,11 @@ class LocalAws:
             raise ValueError(answer.json())
         return answer.json()
 
+    def decisions(self, *, forget: bool = False) -> list[dict[str, Any]]:
+        """What IAM decided (`local.additions.decisions`): role, action and whether it was allowed, each once."""
+        method = "DELETE" if forget else "GET"
+        return urllib3.request(method, f"{self.endpoint}/_local/decisions", timeout=5).json()
+
 
 @contextlib.contextmanager
 def local_aws(port: int | None = None, auth: bool = True) -> Iterator[LocalAws]:

@@ -10,6 +10,7 @@
 | `groups`, `fleet` | Auto Scaling's groups and the engine that keeps them at size |
 | `functions` | Lambda's environment: the package and the SDK alone |
 | `access` | tags and roles for IAM's evaluation |
+| `decisions` | what that evaluation decided |
 | `seeds` | public images and the parameters that name them |
 | `settings` | what a test can set while it runs |
 """
@@ -22,17 +23,30 @@ Asgi = Callable[..., Awaitable[None]]
 
 def register() -> Asgi:
     """Add everything to the MiniStack of this process; returns its ASGI application."""
-    from local.additions import access, ec2, functions, groups, provisioning, resources, seeds, settings, stacks
+    from local.additions import (
+        access,
+        decisions,
+        ec2,
+        functions,
+        groups,
+        provisioning,
+        resources,
+        seeds,
+        settings,
+        stacks,
+    )
     from local.additions.emulator import app as emulator
 
-    for module in (functions, seeds, ec2, resources, groups, stacks, provisioning, access):
+    for module in (functions, seeds, ec2, resources, groups, stacks, provisioning, access, decisions):
         module.register()
+    own = {each.PATH: each.answer for each in (settings, decisions)}
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
-        if scope.get("path") != settings.PATH:
+        answer = own.get(scope.get("path", ""))
+        if answer is None:
             await emulator.app(scope, receive, send)
             return
-        status, body = settings.update((await receive()).get("body", b""))
+        status, body = answer(scope["method"], (await receive()).get("body", b""))
         headers = [(b"content-type", b"application/json")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})

@@ -13,12 +13,14 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
 
+from local.additions import decisions
 from local.additions.emulator import (
     app,
     autoscaling,
     cloudformation,
     dynamodb,
     ec2,
+    iam,
     iam_actions,
     iam_evaluator,
     logs,
@@ -55,7 +57,7 @@ def register() -> None:
     # What services do by themselves (SNS to SQS) comes from no request.
     iam_evaluator._request_origin = ContextVar("request_origin", default=("127.0.0.1", True))
     both: dict[str, Any] = {"ec2": _of_ec2, "fsx": _of_lustre}
-    groups = {"autoscaling": _of_groups, "elasticfilesystem": tagging._collect_efs}
+    groups = {"autoscaling": _of_groups, "elasticfilesystem": tagging._collect_efs, "ecr": tagging._collect_ecr}
     tagging._RESOURCE_TAG_COLLECTORS.update(both | groups, cloudformation=_of_stacks)
     tagging._COLLECTORS.update(both, cloudformation=_of_stack_ids, logs=_of_log_groups, iam=tagging._collect_iam)
 
@@ -66,13 +68,36 @@ def _right(action: str | None) -> str | None:
 
 def check_pass_role(role_arn: str, service: str) -> None:
     """Raise `DeniedError` unless the caller of the current request may pass the role to `service`."""
+    check_right("iam:PassRole", "iam", role_arn, {"iam:PassedToService": service})
+
+
+def check_right(action: str, service: str, arn: str, context: dict[str, Any] | None = None) -> None:
+    """Raise `DeniedError` unless the caller of the current request may do this too."""
     key = iam_evaluator._verified_key.get()
     if not app.AUTH or not key:  # the account's root user
         return
-    context: dict[str, Any] = {"iam:PassedToService": service}
-    if refused := iam_evaluator.enforce(key, "iam:PassRole", "iam", get_region(), role_arn, context):
+    if refused := iam_evaluator.enforce(key, action, service, get_region(), arn, context or {}):
         caller = getattr(refused, "principal_arn", key)
-        raise DeniedError(f"User: {caller} is not authorized to perform: iam:PassRole on resource: {role_arn}")
+        raise DeniedError(f"User: {caller} is not authorized to perform: {action} on resource: {arn}")
+
+
+def role_may(role_arn: str, session: str, action: str, arn: str, context: dict[str, Any] | None = None) -> bool:
+    """Whether a service that acts with a role is allowed a call; `context` has the condition keys in lower case."""
+    account, role = get_account_id(), role_arn.rpartition("/")[2]
+    request = iam_evaluator.EvalContext(
+        principal_arn=f"arn:aws:sts::{account}:assumed-role/{role}/{session}",
+        principal_type="AssumedRole",
+        principal_account=account,
+        action=action,
+        resource_arn=arn,
+        region=get_region(),
+        service_context=context or {},
+    )
+    policies = iam_evaluator._gather_role_policies(role, account)
+    limits = iam_evaluator._permissions_boundary(iam._roles, role, account)
+    allowed = iam_evaluator.evaluate(request, policies, *limits).decision == "Allow"
+    decisions.note(request.principal_arn, action, allowed)
+    return allowed
 
 
 def _leading_keys(body: bytes) -> dict[str, list[str]]:

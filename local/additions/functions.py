@@ -3,15 +3,30 @@
 MiniStack would start them with this process's interpreter, and so with all that is installed beside it: a package
 that forgets a dependency would work here and fail on AWS. Source: Lambda Developer Guide, "Runtime dependencies in
 Python".
+
+What Lambda does for a function it does with the function's role: it reads the sources of events and writes the log
+(Lambda Developer Guide, "Execution role permissions", and the pages on Amazon SQS and DynamoDB as event sources).
+MiniStack does it in nobody's name.
 """
 
 import os
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from local.additions.emulator import lambda_runtime
+from local.additions.access import role_may
+from local.additions.emulator import app, lambda_runtime, lambda_svc, logs
+
+# What a mapping needs on its source, by the source's service, and what it needs on everything.
+POLLING = {
+    "sqs": ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes"),
+    "dynamodb": ("DescribeStream", "GetRecords", "GetShardIterator"),
+}
+LISTING = {"sqs": (), "dynamodb": ("ListStreams",)}
+LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
 
 SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 
@@ -28,6 +43,38 @@ def register() -> None:
         return (base if runtime.startswith("python") else binary), script
 
     lambda_runtime._detect_runtime_binary = base_interpreter
+    if app.AUTH:
+        _act_with_roles()
+
+
+def _act_with_roles() -> None:
+    """Neither poll for a function nor write its log without its role's leave."""
+    mappings, emit = lambda_svc._iter_all_esms, lambda_svc._emit_lambda_logs
+
+    def allowed_mappings() -> Iterator[tuple[str, str, Any]]:
+        return ((account, region, each) for account, region, each in mappings() if _may_poll(each))
+
+    def emit_if_allowed(function: Any, *rest: Any, **named: Any) -> None:
+        config = function.get("config") or function
+        name = (config.get("LoggingConfig") or {}).get("LogGroup") or f"/aws/lambda/{config['FunctionName']}"
+        if _may(config["Role"], LOGGING, logs._make_group_arn(name)):
+            emit(function, *rest, **named)
+
+    lambda_svc._iter_all_esms, lambda_svc._emit_lambda_logs = allowed_mappings, emit_if_allowed
+
+
+def _may_poll(mapping: dict[str, Any]) -> bool:
+    function, source = lambda_svc._functions.get(mapping["FunctionName"]), mapping["EventSourceArn"]
+    service = source.split(":")[2]
+    if function is None or service not in POLLING:
+        return True
+    role = function["config"]["Role"]
+    calls = [f"{service}:{call}" for call in POLLING[service]]
+    return _may(role, calls, source) and _may(role, [f"{service}:{call}" for call in LISTING[service]], "*")
+
+
+def _may(role: str, actions: Iterable[str], arn: str) -> bool:
+    return all(role_may(role, "AWSLambda", action, arn) for action in actions)
 
 
 def _sdk() -> Path:

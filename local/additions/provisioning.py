@@ -10,7 +10,8 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region
 
-from local.additions.emulator import app, cloudformation, ec2, iam, iam_evaluator, provisioners, stacks, tagging
+from local.additions.access import role_may
+from local.additions.emulator import app, cloudformation, ec2, iam, provisioners, stacks, tagging
 from local.additions.settings import settings
 
 Properties = dict[str, Any]
@@ -179,20 +180,8 @@ def _context(kind: str, action: str, arn: str, props: Properties) -> Properties:
 
 
 def _evaluate(role_arn: str, action: str, arn: str, context: Properties) -> None:
-    account, role = get_account_id(), role_arn.rpartition("/")[2]
-    principal = f"arn:aws:sts::{account}:assumed-role/{role}/AWSCloudFormation"
-    request = iam_evaluator.EvalContext(
-        principal_arn=principal,
-        principal_type="AssumedRole",
-        principal_account=account,
-        action=action,
-        resource_arn=arn,
-        region=get_region(),
-        service_context=context,
-    )
-    policies = iam_evaluator._gather_role_policies(role, account)
-    limits = iam_evaluator._permissions_boundary(iam._roles, role, account)
-    if iam_evaluator.evaluate(request, policies, *limits).decision != "Allow":
+    if not role_may(role_arn, "AWSCloudFormation", action, arn, context):
+        principal = f"arn:aws:sts::{get_account_id()}:assumed-role/{role_arn.rpartition('/')[2]}/AWSCloudFormation"
         raise ValueError(
             f'Resource handler returned message: "User: {principal} is not authorized to perform: {action} on '
             f'resource: {arn} because no identity-based policy allows the {action} action"'

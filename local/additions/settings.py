@@ -35,7 +35,7 @@ class Settings:
 settings = Settings()
 
 
-def update(body: bytes) -> tuple[int, bytes]:
+def answer(_method: str, body: bytes) -> tuple[int, bytes]:
     """Apply a JSON object of settings; returns HTTP status and answer (all settings, or what is wrong)."""
     known = {each.name for each in fields(Settings)}
     changes: dict[str, Any] = json.loads(body or b"{}")

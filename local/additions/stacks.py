@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Coroutine
 from fnmatch import fnmatch
 from typing import Any
+from urllib.parse import urlsplit
 
-from local.additions.access import DeniedError, check_pass_role
+from local.additions.access import DeniedError, check_pass_role, check_right
 from local.additions.emulator import changesets, cloudformation, handlers, provisioners, stacks
 from local.additions.events import emit
 from local.additions.settings import settings
@@ -36,7 +37,7 @@ def register() -> None:
     provisioners._with_stack_tags = stacks._with_stack_tags = _with_group_tags(stacks._with_stack_tags)
     actions = cloudformation._ACTION_HANDLERS
     for name in STARTS:
-        actions[name] = _with_role(actions[name])
+        actions[name] = _with_role(_with_template(actions[name]))
     actions["CreateChangeSet"] = _create_change_set(actions["CreateChangeSet"])
     actions["CreateStack"] = _create_stack(actions["CreateStack"])
     actions["DescribeStacks"] = _describe_stacks(actions["DescribeStacks"])
@@ -120,6 +121,20 @@ def _with_role(action: Action) -> Action:
         if role and stack:
             stack["_role"] = role
         return result
+
+    return answer
+
+
+def _with_template(action: Action) -> Action:
+    """CloudFormation fetches the template with its caller's rights (user guide, "Selecting a stack template")."""
+
+    def answer(params: Parameters) -> Answer:
+        try:
+            if url := handlers._p(params, "TemplateURL"):
+                check_right("s3:GetObject", "s3", f"arn:aws:s3:::{urlsplit(url).path.removeprefix('/')}")
+        except DeniedError as denied:
+            return handlers._error("AccessDenied", str(denied), 403)
+        return action(params)
 
     return answer
 

@@ -63,6 +63,11 @@ def test_a_function_has_its_roles_rights_its_package_and_no_more_and_ends_with_t
         assert result["denied"]
         assert not result["typer"], "the function sees what is installed beside the server"
         assert result["who"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/f/f"
+        sends = {"role": "f", "action": "sqs:SendMessage"}
+        told = [each for each in aws.decisions(forget=True) if each["action"] == sends["action"]]
+        assert told == [{**sends, "allowed": False}, {**sends, "allowed": True}]
+        assert aws.decisions() == []
+        assert aws.client("logs").describe_log_groups()["logGroups"] == [], "its role may write no log"
         home = aws.log.parent
     assert _gone(aws.pid)
     with pytest.raises(ProcessLookupError):
