@@ -14,7 +14,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
 
-.PHONY: help venv demo test unit integration e2e lint format types contracts templates fuzz bench schemas lock clean
+.PHONY: help venv demo test unit integration e2e lint format types contracts templates fuzz rights bench schemas lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ templates: $(STAMP) ## Check the control plane's template
 
 fuzz: $(STAMP) ## 20,000 random specs and as many damaged items; prints cases and failures
 	$(BIN)/python -m tests.fuzz --cases 20000
+
+rights: $(STAMP) ## Take each right from each role in turn; prints how many are missed
+	$(BIN)/python -m pytest tests/rights/mutants.py tests/rights/test_table.py -n 2 $(PYTEST_ARGS)
 
 bench: $(STAMP) ## Print one figure a line, write bench/results.json
 	$(BIN)/python -m bench

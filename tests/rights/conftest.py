@@ -1,0 +1,46 @@
+"""A control plane of its own for each process: without its rights it breaks, and loses messages."""
+
+import fcntl
+
+import pytest
+
+from local.aws import LocalAws
+from local.deploy import build, deploy
+from local.fixtures import network
+from tests.e2e.conftest import aws
+from tests.e2e.world import World
+from tests.rights.granted import granted
+from tests.rights.table import exercised
+
+__all__ = ["aws"]
+MUTANT, KINDS = "test_without_it_a_scenario_fails", ("passed", "failed", "error")
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """The functions, built by the first of the processes that asks."""
+    base = tmp_path_factory.getbasetemp()
+    done = (base if worker_id == "master" else base.parent) / "built"
+    with done.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            build()
+            done.touch()
+
+
+@pytest.fixture(scope="session")
+def world(aws: LocalAws, built: None) -> World:
+    return World(aws, deploy(aws, SweepMinutes="1440"), network(aws))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The numbers of a run of mutants."""
+    of = {kind: sum(MUTANT in each.nodeid for each in terminalreporter.getreports(kind)) for kind in KINDS}
+    if tried := sum(of.values()):
+        mutants = len([*exercised()])
+        terminalreporter.line(f"rights_granted {len(granted())}")
+        terminalreporter.line(f"rights_justified {len(granted()) - mutants}")
+        terminalreporter.line(f"rights_mutants {mutants}")
+        terminalreporter.line(f"rights_tried {tried}")
+        terminalreporter.line(f"rights_killed {of['passed']}")
+        terminalreporter.line(f"rights_survived {tried - of['passed']}")
