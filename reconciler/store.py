@@ -128,7 +128,7 @@ class Store:
             ":fence": lease.fence,
             ":now": _number(now),
         }
-        free = "(attribute_not_exists(leaseOwner) OR leaseExpires < :now)"
+        free = "(attribute_not_exists(leaseOwner) OR leaseExpires <= :now)"
         seen = "fence = :seen" if record.lease.fence else "attribute_not_exists(fence)"
         if record.lease.fence:
             values[":seen"] = record.lease.fence
