@@ -1,7 +1,10 @@
 """The control plane itself: deployed again it changes nothing, and removed it leaves what its users wrote."""
 
+from importlib.util import cache_from_source
+from pathlib import Path
+
 from local.aws import local_aws
-from local.deploy import deploy
+from local.deploy import ROOT, deploy
 from local.fixtures import network
 from tests.e2e.world import Cluster, World
 
@@ -25,3 +28,14 @@ def test_a_control_plane_that_is_removed_leaves_the_specs_and_nothing_else(built
         assert world.client("dynamodb").list_tables()["TableNames"] == [world.out("SpecsTable")]
         assert world.client("events").list_rules()["Rules"] == []
         assert cluster.picture == kept, "what runs goes on running"
+
+
+def test_the_package_holds_bytecode_that_lambda_takes_as_it_is(built: None) -> None:
+    """Flags 1: by hash, and not compared with the source; PEP 552. All functions have the same files."""
+    wake, reconcile = (ROOT / ".aws-sam" / "build" / f"{name}Function" for name in ("Wake", "Reconcile"))
+    sources = list(reconcile.rglob("*.py"))
+    assert {reconcile / "handlers" / "reconcile.py", reconcile / "pydantic" / "main.py"} <= {*sources}
+    assert {Path(cache_from_source(source)).read_bytes()[4:8] for source in sources} == {b"\x01\0\0\0"}
+    assert {path.relative_to(wake): path.read_bytes() for path in wake.rglob("*") if path.is_file()} == {
+        path.relative_to(reconcile): path.read_bytes() for path in reconcile.rglob("*") if path.is_file()
+    }
