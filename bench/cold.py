@@ -1,19 +1,16 @@
 """What a cold start costs: the init phase under Lambda's runtime interface emulator and Lambda's own runtime client.
 
-The emulator comes with aws-sam-cli. As on Lambda, the function's folder cannot be written to, so what is not compiled
-there is compiled again at each start; boto3 is the runtime's own, and is compiled.
+The emulator comes with aws-sam-cli. As on Lambda, Python has the SDK and the runtime client beside it and nothing
+else, and the function's folder cannot be written to, so what is not compiled there is compiled again at each start.
 """
 
-import compileall
 import os
 import platform
-import py_compile
 import re
 import shutil
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -23,10 +20,12 @@ from pathlib import Path
 import samcli
 
 from bench.figure import Figure
+from local import runtime
 from local.deploy import ROOT, build
 
-RUNS = 7
+RUNS = 15
 PATIENCE = 30.0  # seconds
+CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
 SERVICES = ["dynamodb", "cloudformation", "autoscaling", "ec2", "sqs"]
 ANSWER = "\n\ndef handler(event, context):\n    return None\n"
 # Both make the clients of a pass with nothing to do, and that of the queue.
@@ -38,35 +37,38 @@ def measure() -> Iterator[Figure]:
     """Init of the reconciler with its clients, as a ratio to boto3 with the same clients; medians, taken in turns."""
     build()
     with tempfile.TemporaryDirectory() as scratch:
-        task = Path(scratch) / "task"
+        task, sdk = Path(scratch) / "task", Path(scratch) / "sdk"
         shutil.copytree(ROOT / ".aws-sam" / "build" / "ReconcileFunction", task)
         (task / "ours.py").write_text(OURS)
         (task / "floor.py").write_text(FLOOR)
-        pairs = [(_init(task, "ours"), _init(task, "floor")) for _ in range(RUNS)]
-        compileall.compile_dir(task, quiet=1, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
-        compiled = [(_init(task, "ours"), _init(task, "floor")) for _ in range(RUNS)]
+        sdk.mkdir()
+        runtime.link(sdk, *runtime.SDK, *CLIENT)
+        pairs = [(_init(task, sdk, "ours"), _init(task, sdk, "floor")) for _ in range(RUNS)]
+        for bytecode in task.rglob("*.pyc"):
+            bytecode.unlink()
+        bare = [(_init(task, sdk, "ours"), _init(task, sdk, "floor")) for _ in range(RUNS)]
     ours, floor = (statistics.median(each) for each in zip(*pairs, strict=True))
     yield Figure("cold_start_ratio", _ratio(pairs), "times the init of boto3 and the same clients")
     yield Figure("cold_start_ms", round(ours), "ms of init under the emulator")
     yield Figure("cold_start_floor_ms", round(floor), "ms of init of boto3 and the same clients")
-    yield Figure("cold_start_compiled_ratio", _ratio(compiled), "the same, if the package held bytecode; it does not")
+    yield Figure("cold_start_without_bytecode_ratio", _ratio(bare), "the same, if the package held no bytecode")
 
 
 def _ratio(pairs: list[tuple[float, float]]) -> float:
     return round(statistics.median(ours / floor for ours, floor in pairs), 2)
 
 
-def _init(task: Path, module: str) -> float:
+def _init(task: Path, sdk: Path, module: str) -> float:
     """Milliseconds that the emulator reports of one start."""
     ports = [_free_port(), _free_port()]
     command = [
         str(_emulator()),
         *("--runtime-interface-emulator-address", f"127.0.0.1:{ports[0]}"),
         *("--runtime-api-address", f"127.0.0.1:{ports[1]}"),
-        *(sys.executable, "-m", "awslambdaric", f"{module}.handler"),
+        *(runtime.interpreter(), "-m", "awslambdaric", f"{module}.handler"),
     ]
     with tempfile.TemporaryFile("w+") as log:
-        running = subprocess.Popen(command, cwd=task, env=_environment(task), stdout=log, stderr=log)
+        running = subprocess.Popen(command, cwd=task, env=_environment(task, sdk), stdout=log, stderr=log)
         try:
             _invoke(f"http://127.0.0.1:{ports[0]}/2015-03-31/functions/function/invocations")
         finally:
@@ -85,7 +87,7 @@ def _emulator() -> Path:
     return Path(samcli.__file__).parent / "local" / "rapid" / f"aws-lambda-rie-{machine}"
 
 
-def _environment(task: Path) -> dict[str, str]:
+def _environment(task: Path, sdk: Path) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return kept | {
         "AWS_REGION": "us-east-1",
@@ -95,7 +97,8 @@ def _environment(task: Path) -> dict[str, str]:
         "POWERTOOLS_SERVICE_NAME": "muster",
         "POWERTOOLS_METRICS_NAMESPACE": "Muster",
         "LAMBDA_TASK_ROOT": str(task),
-        "PYTHONPATH": str(task),
+        "PYTHONPATH": f"{task}{os.pathsep}{sdk}",
+        "PYTHONNOUSERSITE": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 

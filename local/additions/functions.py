@@ -1,8 +1,7 @@
 """Lambda functions find what they find on AWS: their package, Python and its standard library, and the SDK.
 
 MiniStack would start them with this process's interpreter, and so with all that is installed beside it: a package
-that forgets a dependency would work here and fail on AWS. Source: Lambda Developer Guide, "Runtime dependencies in
-Python".
+that forgets a dependency would work here and fail on AWS.
 
 What Lambda does for a function it does with the function's role: it reads the sources of events and writes the log
 (Lambda Developer Guide, "Execution role permissions", and the pages on Amazon SQS and DynamoDB as event sources).
@@ -10,13 +9,12 @@ MiniStack does it in nobody's name.
 """
 
 import os
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from local import runtime
 from local.additions.access import role_may
 from local.additions.emulator import app, lambda_runtime, lambda_svc, logs
 
@@ -28,19 +26,19 @@ POLLING = {
 LISTING = {"sqs": (), "dynamodb": ("ListStreams",)}
 LOGGING = ("logs:CreateLogStream", "logs:PutLogEvents")
 
-SDK = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-
 
 def register() -> None:
     """Start functions with the interpreter that this environment is made from, and the SDK on its path."""
-    os.environ["PYTHONPATH"] = str(_sdk())
+    sdk = Path(tempfile.gettempdir()) / "runtime-sdk"
+    sdk.mkdir(exist_ok=True)
+    runtime.link(sdk, *runtime.SDK)
+    os.environ["PYTHONPATH"] = str(sdk)
     os.environ["PYTHONNOUSERSITE"] = "1"
     detect = lambda_runtime._detect_runtime_binary
 
-    def base_interpreter(runtime: str) -> tuple[str, str]:
-        binary, script = detect(runtime)
-        base = getattr(sys, "_base_executable", sys.executable)
-        return (base if runtime.startswith("python") else binary), script
+    def base_interpreter(asked: str) -> tuple[str, str]:
+        binary, script = detect(asked)
+        return (runtime.interpreter() if asked.startswith("python") else binary), script
 
     lambda_runtime._detect_runtime_binary = base_interpreter
     if app.AUTH:
@@ -75,18 +73,3 @@ def _may_poll(mapping: dict[str, Any]) -> bool:
 
 def _may(role: str, actions: Iterable[str], arn: str) -> bool:
     return all(role_may(role, "AWSLambda", action, arn) for action in actions)
-
-
-def _sdk() -> Path:
-    """A directory with nothing but links to the SDK's packages."""
-    directory = Path(tempfile.gettempdir()) / "runtime-sdk"
-    directory.mkdir(exist_ok=True)
-    for name in SDK:
-        spec = find_spec(name)
-        if spec and spec.origin:
-            origin = Path(spec.origin)
-            target = origin.parent if origin.name == "__init__.py" else origin
-            link = directory / target.name
-            link.unlink(missing_ok=True)
-            link.symlink_to(target)
-    return directory
