@@ -5,6 +5,7 @@ disks; a size gives the number of vCPUs. A type whose family is not here does no
 """
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any
 
 SIZES = {
@@ -68,13 +69,18 @@ def find(name: str) -> InstanceType | None:
 
 
 def describe(ec2: Any, parameters: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
-    """The DescribeInstanceTypes action: by name, or all that exist."""
+    """The DescribeInstanceTypes action: by name, by a filter on the name, or all that exist."""
+    filters = ec2._parse_filters(parameters)
+    if unknown := filters.keys() - {"instance-type"}:
+        return ec2._error("InvalidParameterValue", f"The filter '{min(unknown)}' is invalid", 400)
     names = ec2._parse_member_list(parameters, "InstanceType") or [f"{f}.{s}" for f in FAMILIES for s in SIZES]
     found = {name: find(name) for name in names}
     if missing := [name for name, each in found.items() if each is None]:
         message = f"The following supplied instance types do not exist: [{', '.join(missing)}]"
         return ec2._error("InvalidInstanceType", message, 400)
-    items = "".join(_xml(each) for each in found.values() if each)
+    wanted = filters.get("instance-type", ["*"])
+    shown = (each for each in found.values() if each and any(fnmatchcase(each.name, value) for value in wanted))
+    items = "".join(map(_xml, shown))
     return ec2._xml(200, "DescribeInstanceTypesResponse", f"<instanceTypeSet>{items}</instanceTypeSet>")
 
 

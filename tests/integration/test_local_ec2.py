@@ -137,6 +137,19 @@ def test_an_instance_type_that_does_not_exist_is_an_error(ec2) -> None:
         ec2.describe_instance_types(InstanceTypes=["x9.large"])
 
 
+def test_instance_types_are_filtered_by_name(ec2) -> None:
+    """As AWS does: what does not exist is missing in the answer, and is no error."""
+
+    def found(**asked: list[str]) -> list[str]:
+        filters = [{"Name": name, "Values": values} for name, values in asked.items()]
+        return [each["InstanceType"] for each in ec2.describe_instance_types(Filters=filters)["InstanceTypes"]]
+
+    assert found(**{"instance-type": ["c6i.large", "x9.large"]}) == ["c6i.large"]
+    assert {"c6i.large", "c6i.metal"} <= {*found(**{"instance-type": ["c6i.*"]})}
+    with pytest.raises(ClientError, match="'bare-metal' is invalid"):
+        found(**{"bare-metal": ["true"]})
+
+
 def test_a_security_group_in_use_cannot_be_deleted(ec2, image, network, name) -> None:
     group = ec2.create_security_group(GroupName=name, Description="x", VpcId=network.vpc_id)["GroupId"]
     made = _run(ec2, image, network, SecurityGroupIds=[group])["InstanceId"]
