@@ -73,9 +73,9 @@ def _subnets(clients: Clients, cluster: Cluster) -> tuple[dict[str, str], list[F
     )
     found = {subnet.get("SubnetId", ""): subnet for page in pages for subnet in page["Subnets"]}
     vpc = cluster.spec.network.vpc_id
-    vpcs = clients.ec2.describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Vpcs"]
     errors: list[FieldError] = []
-    if not vpcs:
+    # What has a subnet exists.
+    if all(subnet.get("VpcId") != vpc for subnet in found.values()) and not _vpc_exists(clients, vpc):
         fix = "name a VPC of this account and region (`aws ec2 describe-vpcs`)"
         errors.append(FieldError("spec.network.vpcId", vpc, "the VPC does not exist", fix))
     for field, subnet in subnet_fields(cluster):
@@ -86,6 +86,10 @@ def _subnets(clients: Clients, cluster: Cluster) -> tuple[dict[str, str], list[F
             rule = f"the subnet belongs to {found[subnet].get('VpcId')}, not to spec.network.vpcId ({vpc})"
             errors.append(FieldError(field, subnet, rule, "name a subnet of that VPC"))
     return {name: subnet.get("AvailabilityZone", "") for name, subnet in found.items()}, errors
+
+
+def _vpc_exists(clients: Clients, vpc: str) -> bool:
+    return bool(clients.ec2.describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Vpcs"])
 
 
 def _instance_types(clients: Clients, cluster: Cluster) -> list[FieldError]:

@@ -113,7 +113,13 @@ def test_more_types_than_a_filter_takes(plane: Plane) -> None:
 @pytest.mark.parametrize("operation", ["DescribeVpcs", "DescribeSubnets", "DescribeInstanceTypes", "GetParameter"])
 def test_what_cannot_be_looked_up_is_no_error_of_the_spec(plane: Plane, operation: str) -> None:
     plane.clients.faults[operation] = ("RequestLimitExceeded", "slow down")
+    network = {"vpcId": plane.vpc, "subnetIds": [AWAY if operation == "DescribeVpcs" else plane.subnet]}
     with pytest.raises(AwsError) as caught:
-        resolve(plane.clients, cluster(plane), Pins())
+        resolve(plane.clients, cluster(plane, network=network), Pins())
     assert caught.value.outcome is Outcome.RETRY
     assert caught.value.operation == operation
+
+
+def test_a_vpc_that_has_one_of_the_subnets_is_not_asked_for(plane: Plane) -> None:
+    plane.clients.faults["DescribeVpcs"] = ("RequestLimitExceeded", "slow down")
+    assert errors(plane) == {}
