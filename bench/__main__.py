@@ -1,25 +1,41 @@
-"""Measure, print one figure a line, and write them to bench/results.json."""
+"""Measure, print one figure a line, and write them to bench/results.json.
+
+With names (`python -m bench cold world`) only those are measured, and the other figures stay as they were.
+"""
 
 import json
 import sys
 from pathlib import Path
 
-from bench import cold, package, planning, scale, world
+from bench import cold, package, peers, planning, proof, reaction, scale, world
 from bench.figure import Figure
 
 RESULTS = Path(__file__).with_name("results.json")
+MEASURES = {
+    "package": package.measure,
+    "cold": cold.measure,
+    "planning": planning.measure,
+    "scale": scale.measure,
+    "world": world.measure,
+    "reaction": reaction.measure,
+    "peers": peers.measure,
+    "faults": proof.faults,
+    "fuzz": proof.fuzz,
+}
 
 
-def main() -> int:
-    """Run every measurement; each yields figures."""
+def main(names: list[str]) -> int:
+    """Run the measurements; each yields figures."""
     figures: list[Figure] = []
-    for measure in (package.measure, cold.measure, planning.measure, scale.measure, world.measure):
-        for figure in measure():
+    for name in names or MEASURES:
+        for figure in MEASURES[name]():
             figures.append(figure)
             print(figure, flush=True)
-    RESULTS.write_text(json.dumps([figure.as_json() for figure in figures], indent=2) + "\n")
+    kept = {each["name"]: each for each in json.loads(RESULTS.read_text())} if names else {}
+    results = kept | {figure.name: figure.as_json() for figure in figures}
+    RESULTS.write_text(json.dumps([*results.values()], indent=2) + "\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -3,6 +3,7 @@
 The functions' triggers are switched off, and the passes run in this process, so that each call is seen.
 """
 
+import json
 import statistics
 import time
 from collections import Counter
@@ -13,7 +14,9 @@ from typing import Any
 from unittest.mock import patch
 
 import boto3
+from botocore import xform_name
 
+from bench import cold
 from bench.figure import Figure
 from local.aws import LocalAws, local_aws
 from local.deploy import ControlPlane, build, deploy
@@ -39,6 +42,7 @@ def measure() -> Iterator[Figure]:
         session.events.register("before-call", lambda model, **_: calls.update([_name(model)]))
         tools = _tools(aws, plane)
         yield from _passes(aws, plane, tools, calls)
+        yield from _first_pass(aws, plane, tools, session)
 
 
 def _name(model: Any) -> str:
@@ -72,6 +76,28 @@ def _passes(aws: LocalAws, plane: ControlPlane, tools: Tools, calls: Counter[str
     yield Figure("idle_calls_day", sum(made.values()) * sweeps, "calls a day with all clusters as they should be")
     seconds = statistics.median(_timed(lambda: sweep(tools.clients, tools.settings, time.time())) for _ in range(9))
     yield Figure("idle_lambda_seconds_day", round(seconds * sweeps, 1), "seconds a day of the sweep, on this machine")
+
+
+def _first_pass(aws: LocalAws, plane: ControlPlane, tools: Tools, session: Any) -> Iterator[Figure]:
+    """The function as it is deployed, started for a pass over the cluster that is as it should be."""
+    calls: list[cold.Call] = []
+
+    def asked(params: Any, model: Any, **_: Any) -> None:
+        calls.append((model.service_model.service_name, xform_name(model.name), params))
+
+    session.events.register("before-parameter-build", asked)
+    reconcile(tools, "bench", "bench")
+    session.events.unregister("before-parameter-build", asked)
+    deployed = aws.client("lambda").get_function_configuration(FunctionName=plane.outputs["ReconcileFunction"])
+    record = {
+        "messageId": "1",
+        "receiptHandle": "1",
+        "body": json.dumps({"cluster": "bench"}),
+        "attributes": {"ApproximateReceiveCount": "1"},
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:muster_wakes.fifo",
+    }
+    environment = aws.env | deployed["Environment"]["Variables"]
+    yield from cold.measure_first_pass(environment, {"Records": [record]}, calls)
 
 
 def _timed(work: Callable[[], object]) -> float:
