@@ -119,6 +119,9 @@ def _make_hop(client: Client) -> None:
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     role = client("iam").create_role(RoleName=HOP, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    rights = {"Effect": "Allow", "Action": ["dynamodb:*", "logs:*"], "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [rights]})
+    client("iam").put_role_policy(RoleName=HOP, PolicyName=HOP, PolicyDocument=policy)
     functions, code = client("lambda"), io.BytesIO()
     with zipfile.ZipFile(code, "w") as archive:
         archive.writestr("hop.py", FUNCTION)
