@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reconciler.statuses import HEAD_NODE, LIFECYCLE, HeadNode, MemberStep
+
 OWNER_TAG = "muster:owner"
 CLUSTER_TAG = "muster:cluster"
 HASH_TAG = "muster:hash"
@@ -89,8 +91,8 @@ class Member:
 class Group:
     """An Auto Scaling group; sizes in instances.
 
-    `launch_error` is its newest failed activity, if any; `capacity_type` is onDemand or spot, empty when it is neither
-    wholly.
+    `activity` and its message are its newest activity's, asked for when members are lacking; `capacity_type` is
+    onDemand or spot, empty when it is neither wholly.
     """
 
     name: str
@@ -101,13 +103,14 @@ class Group:
     suspended: tuple[str, ...] = ()
     template_version: str = ""
     members: tuple[Member, ...] = ()
-    launch_error: str = ""
+    activity: str = ""
+    activity_message: str = ""
     capacity_type: str = ""
 
     @property
     def in_service(self) -> int:
         """Members that are in service, so usable."""
-        return sum(1 for member in self.members if member.lifecycle == "InService")
+        return sum(1 for member in self.members if LIFECYCLE.get(member.lifecycle) is MemberStep.USABLE)
 
     @property
     def outdated(self) -> int:
@@ -134,7 +137,7 @@ class Instance:
     @property
     def alive(self) -> bool:
         """Whether it still exists for its user (EC2 shows terminated instances for about an hour)."""
-        return self.state not in ("shutting-down", "terminated")
+        return HEAD_NODE.get(self.state) is not HeadNode.GONE
 
 
 @dataclass(frozen=True, slots=True)

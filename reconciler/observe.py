@@ -27,7 +27,7 @@ from reconciler.facts import (
     stack_name,
 )
 from reconciler.outcomes import AwsError, outcome_of
-from reconciler.statuses import STACK_FAILED
+from reconciler.statuses import EVENT, STACK_FAILED, Event
 
 if TYPE_CHECKING:
     from reconciler.clients import Clients
@@ -107,7 +107,10 @@ def tags_of(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _with_failure(clients: Clients, stack: Stack) -> Stack:
-    """The stack with the cause of its last failure: the oldest failed event since its last operation began."""
+    """The stack with the cause of its last failure: the oldest failed event since its last operation began.
+
+    A status that is not in the table may be a failure too, so it is told.
+    """
     if stack.status not in STACK_FAILED:
         return stack
     cause = ""
@@ -116,15 +119,15 @@ def _with_failure(clients: Clients, stack: Stack) -> Stack:
     for event in (event for page in pages for event in page["StackEvents"]):
         status, reason = event.get("ResourceStatus", ""), event.get("ResourceStatusReason", "")
         of_stack = event.get("PhysicalResourceId") == stack.id
-        if of_stack and status in _BEGINNINGS:
+        told = EVENT.get(status)
+        if of_stack and told is Event.BEGINS:
+            # What happened before belongs to the operation before.
             break
-        if status.endswith("_FAILED") and "cancelled" not in reason and not of_stack:
+        if told is None:
+            reason = f"the status {status}, which this version of Muster does not know. {reason}"
+        if told in (None, Event.FAILED, Event.NOT_DELETED) and "cancelled" not in reason and not of_stack:
             cause = f"{event['LogicalResourceId']} ({event['ResourceType']}): {reason}"
     return replace(stack, failure=cause)
-
-
-# A stack's own events that begin an operation; what happened before them belongs to the one before.
-_BEGINNINGS = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "DELETE_IN_PROGRESS")
 
 
 def _change_set(clients: Clients, stack: Stack, name: str) -> ChangeSet | None:
@@ -202,15 +205,15 @@ def group_of(found: Mapping[str, Any]) -> Group:
 
 
 def _with_error(clients: Clients, group: Group) -> Group:
-    """The group with its newest activity's error, if it lacks members: else nobody would read it."""
+    """The group with its newest activity, if it lacks members: else nobody would read it."""
     if group.desired <= len(group.members):
         return group
     found = clients.autoscaling.describe_scaling_activities(AutoScalingGroupName=group.name, MaxRecords=5)
     newest = next(iter(found["Activities"]), None)
-    if newest is None or newest["StatusCode"] not in ("Failed", "Cancelled"):
+    if newest is None:
         return group
     message = newest.get("StatusMessage") or newest.get("Cause", "")
-    return replace(group, launch_error=message)
+    return replace(group, activity=newest["StatusCode"], activity_message=message)
 
 
 def _instances(clients: Clients, ours: Filters) -> Iterable[Instance]:

@@ -15,6 +15,7 @@ class Step(StrEnum):
     STEADY = "may be updated"
     CREATE = "create it"
     RECREATE = "delete it and create it again"
+    DELETE_AGAIN = "delete it again"
     CONTINUE_ROLLBACK = "continue its rollback"
     ROLLBACK = "roll it back"
     STOP = "stop and say so"
@@ -28,7 +29,7 @@ STACK: dict[str, Step] = {
     "ROLLBACK_FAILED": Step.RECREATE,
     "ROLLBACK_COMPLETE": Step.RECREATE,
     "DELETE_IN_PROGRESS": Step.WAIT,
-    "DELETE_FAILED": Step.RECREATE,
+    "DELETE_FAILED": Step.DELETE_AGAIN,
     "DELETE_COMPLETE": Step.CREATE,
     "UPDATE_IN_PROGRESS": Step.WAIT,
     "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": Step.WAIT,
@@ -44,6 +45,19 @@ STACK: dict[str, Step] = {
     "IMPORT_ROLLBACK_IN_PROGRESS": Step.WAIT,
     "IMPORT_ROLLBACK_FAILED": Step.STOP,
     "IMPORT_ROLLBACK_COMPLETE": Step.STEADY,
+}
+
+# How a stack on its way is shown, by status: the condition's reason, and the cluster's phase.
+UNDER_WAY: dict[str, tuple[str, str]] = {
+    "CREATE_IN_PROGRESS": ("Creating", "Creating"),
+    "ROLLBACK_IN_PROGRESS": ("RollingBack", "Updating"),
+    "DELETE_IN_PROGRESS": ("Deleting", "Updating"),
+    "UPDATE_IN_PROGRESS": ("Updating", "Updating"),
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": ("Updating", "Updating"),
+    "UPDATE_ROLLBACK_IN_PROGRESS": ("RollingBack", "Updating"),
+    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": ("RollingBack", "Updating"),
+    "IMPORT_IN_PROGRESS": ("Updating", "Updating"),
+    "IMPORT_ROLLBACK_IN_PROGRESS": ("RollingBack", "Updating"),
 }
 
 # Statuses whose cause is worth a look at the stack's events: something failed on the way there.
@@ -76,6 +90,51 @@ TEARDOWN: dict[str, Teardown] = {
     "CREATE_IN_PROGRESS": Teardown.DELETE,
     "DELETE_FAILED": Teardown.RETRY,
     "DELETE_COMPLETE": Teardown.GONE,
+}
+
+
+class Event(StrEnum):
+    """What the status of a resource, or of the stack itself, in a stack's events and resources tells."""
+
+    BEGINS = "begins; of the stack itself, an operation"
+    GOES_ON = "goes on; of the stack itself, with the operation that began before"
+    WELL = "ended well"
+    FAILED = "failed"
+    NOT_DELETED = "could not be deleted, and blocks the stack's deletion"
+
+
+EVENT: dict[str, Event] = {
+    "CREATE_IN_PROGRESS": Event.BEGINS,
+    "CREATE_FAILED": Event.FAILED,
+    "CREATE_COMPLETE": Event.WELL,
+    "DELETE_IN_PROGRESS": Event.BEGINS,
+    "DELETE_FAILED": Event.NOT_DELETED,
+    "DELETE_COMPLETE": Event.WELL,
+    "DELETE_SKIPPED": Event.WELL,
+    "UPDATE_IN_PROGRESS": Event.BEGINS,
+    "UPDATE_FAILED": Event.FAILED,
+    "UPDATE_COMPLETE": Event.WELL,
+    "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS": Event.GOES_ON,
+    "IMPORT_IN_PROGRESS": Event.BEGINS,
+    "IMPORT_FAILED": Event.FAILED,
+    "IMPORT_COMPLETE": Event.WELL,
+    "IMPORT_ROLLBACK_IN_PROGRESS": Event.GOES_ON,
+    "IMPORT_ROLLBACK_FAILED": Event.FAILED,
+    "IMPORT_ROLLBACK_COMPLETE": Event.WELL,
+    "EXPORT_IN_PROGRESS": Event.BEGINS,
+    "EXPORT_FAILED": Event.FAILED,
+    "EXPORT_COMPLETE": Event.WELL,
+    "EXPORT_ROLLBACK_IN_PROGRESS": Event.GOES_ON,
+    "EXPORT_ROLLBACK_FAILED": Event.FAILED,
+    "EXPORT_ROLLBACK_COMPLETE": Event.WELL,
+    "REVIEW_IN_PROGRESS": Event.BEGINS,
+    "ROLLBACK_IN_PROGRESS": Event.GOES_ON,
+    "ROLLBACK_FAILED": Event.FAILED,
+    "ROLLBACK_COMPLETE": Event.WELL,
+    "UPDATE_ROLLBACK_IN_PROGRESS": Event.GOES_ON,
+    "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS": Event.GOES_ON,
+    "UPDATE_ROLLBACK_FAILED": Event.FAILED,
+    "UPDATE_ROLLBACK_COMPLETE": Event.WELL,
 }
 
 
@@ -123,11 +182,12 @@ NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 
 class HeadNode(StrEnum):
-    """What an EC2 instance state means for a head node."""
+    """What an EC2 instance state means, for a head node above all."""
 
     RUNNING = "usable"
     STARTING = "on its way"
     DOWN = "not usable; the operator reports it and rebuilds nothing"
+    GONE = "gone for good, though EC2 shows it for a while; reported in the same way"
 
 
 HEAD_NODE: dict[str, HeadNode] = {
@@ -135,8 +195,8 @@ HEAD_NODE: dict[str, HeadNode] = {
     "running": HeadNode.RUNNING,
     "stopping": HeadNode.DOWN,
     "stopped": HeadNode.DOWN,
-    "shutting-down": HeadNode.DOWN,
-    "terminated": HeadNode.DOWN,
+    "shutting-down": HeadNode.GONE,
+    "terminated": HeadNode.GONE,
 }
 
 
@@ -180,4 +240,32 @@ LIFECYCLE: dict[str, MemberStep] = {
     "Warmed:Stopped": MemberStep.PARKED,
     "Warmed:Running": MemberStep.PARKED,
     "Warmed:Hibernated": MemberStep.PARKED,
+}
+
+
+class Activity(StrEnum):
+    """What the status of a group's newest activity means for a queue that lacks nodes."""
+
+    WAITING = "under way"
+    DONE = "ended well"
+    FAILED = "ended without a node; its message says why"
+
+
+ACTIVITY: dict[str, Activity] = {
+    "PendingSpotBidPlacement": Activity.WAITING,
+    "WaitingForSpotInstanceRequestId": Activity.WAITING,
+    "WaitingForSpotInstanceId": Activity.WAITING,
+    "WaitingForInstanceId": Activity.WAITING,
+    "PreInService": Activity.WAITING,
+    "InProgress": Activity.WAITING,
+    "WaitingForELBConnectionDraining": Activity.WAITING,
+    "MidLifecycleAction": Activity.WAITING,
+    "WaitingForInstanceWarmup": Activity.WAITING,
+    "Successful": Activity.DONE,
+    "Failed": Activity.FAILED,
+    "Cancelled": Activity.FAILED,
+    "WaitingForConnectionDraining": Activity.WAITING,
+    "WaitingForInPlaceUpdateToStart": Activity.WAITING,
+    "WaitingForInPlaceUpdateToFinalize": Activity.WAITING,
+    "InPlaceUpdateInProgress": Activity.WAITING,
 }

@@ -14,7 +14,7 @@ from reconciler.actions import (
 from reconciler.facts import Stack, artifacts_prefix
 from reconciler.plan.draft import Draft, iso
 from reconciler.record import LONGEST_FLIGHT
-from reconciler.statuses import TEARDOWN, Teardown
+from reconciler.statuses import EVENT, TEARDOWN, Event, Teardown
 
 # Seconds. A fleet that does not go within the first is left to the stack's deletion, which waits for it as well.
 FLEET_PATIENCE, LOOK_AT_FLEET, LOOK_AT_STACK = 600, 30, 120
@@ -52,6 +52,10 @@ def plan(draft: Draft, keep: Callable[[Draft], None]) -> None:
         _tear_down(draft)
 
 
+def _unknown(status: str) -> str:
+    return f"the status {status}, which this version of Muster does not know."
+
+
 def _let_go(draft: Draft) -> None:
     name = draft.actual.stack.name if draft.actual.stack else "none"
     message = f"spec.deletionPolicy is Retain: stack {name} and all in it stay and are no longer watched."
@@ -68,7 +72,7 @@ def _tear_down(draft: Draft) -> None:
     if step is Teardown.GONE:
         _sweep_out(draft)
     elif step is None:
-        message = f"Stack {stack.name} has the status {stack.status}, which this version of Muster does not know."
+        message = f"Stack {stack.name} has {_unknown(stack.status)}"
         draft.condition("StackReady", False, "UnknownStatus", message)
         draft.stall("UnknownStatus", message)
         draft.look(3600)
@@ -113,8 +117,12 @@ def _delete(draft: Draft, stack: Stack) -> None:
 def retry(draft: Draft, stack: Stack) -> None:
     """A stack whose deletion failed: it is deleted again at growing intervals, and what blocks it is named."""
     about = f"delete {stack.id}"
-    blockers = [r for r in draft.actual.resources if r.status == "DELETE_FAILED"]
-    what = "; ".join(f"{r.logical_id} ({r.resource_type} {r.physical_id}): {r.reason}" for r in blockers)
+    told = [(r, EVENT.get(r.status)) for r in draft.actual.resources]
+    what = "; ".join(
+        f"{r.logical_id} ({r.resource_type} {r.physical_id}): {r.reason if known else _unknown(r.status)}"
+        for r, known in told
+        if known in (None, Event.NOT_DELETED)
+    )
     reason = what or stack.failure or stack.reason or "no reason is given"
     failure = draft.held_back(about)
     if failure is None:

@@ -6,7 +6,7 @@ from reconciler.actions import ResizeGroup, ResumeProcesses
 from reconciler.cluster import Queue
 from reconciler.facts import Group, group_name
 from reconciler.plan.draft import Draft
-from reconciler.statuses import LIFECYCLE, MemberStep
+from reconciler.statuses import ACTIVITY, LIFECYCLE, Activity, MemberStep
 
 # Seconds between looks at a fleet on its way; the groups' events come sooner.
 LOOK_AT_FLEET, LOOK_AT_FAILURE = 60, 300
@@ -105,20 +105,19 @@ def _resume(draft: Draft, group: Group) -> None:
 
 
 def _nodes(draft: Draft, group: Group, target: int) -> tuple[str, str] | None:
-    steps = [LIFECYCLE.get(member.lifecycle) for member in group.members]
-    if None in steps:
-        strange = sorted({m.lifecycle for m in group.members if m.lifecycle not in LIFECYCLE})
-        message = f"{group.name} has members in {', '.join(strange)}, which this version of Muster does not know"
+    if strange := _strange(group):
+        message = f"{group.name} has {strange}, which this version of Muster does not know"
         draft.stall("UnknownStatus", message, "Degraded")
         return "UnknownStatus", message
+    steps = [LIFECYCLE[member.lifecycle] for member in group.members]
     if group.in_service == target and MemberStep.GOING not in steps:
         return None
     count = f"{group.name} has {group.in_service} of {target} nodes in service"
-    if group.launch_error and len(group.members) < target:
+    if ACTIVITY.get(group.activity) is Activity.FAILED and len(group.members) < target:
         draft.look(LOOK_AT_FAILURE)
         draft.progress("LaunchFailed", count)
         draft.phase("Degraded")
-        return "LaunchFailed", f"{count}: {group.launch_error}"
+        return "LaunchFailed", f"{count}: {group.activity_message}"
     if MemberStep.PARKED in steps and group.in_service + steps.count(MemberStep.COMING) < target:
         message = f"{count}; {steps.count(MemberStep.PARKED)} are set aside (Standby)"
         draft.stall("NodesSetAside", message, "Degraded")
@@ -127,3 +126,10 @@ def _nodes(draft: Draft, group: Group, target: int) -> tuple[str, str] | None:
     draft.progress("Scaling", count)
     draft.phase("Scaling")
     return "Scaling", count
+
+
+def _strange(group: Group) -> str:
+    """What of a group has a status that no table knows, in words."""
+    if strange := sorted({member.lifecycle for member in group.members} - LIFECYCLE.keys()):
+        return f"members in {', '.join(strange)}"
+    return f"an activity in {group.activity}" if group.activity and group.activity not in ACTIVITY else ""

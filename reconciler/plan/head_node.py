@@ -19,7 +19,7 @@ def plan(draft: Draft) -> None:
         draft.condition("HeadNodeReady", False, "Starting", f"Instance {head.id} is {head.state}.")
         draft.progress("Starting", f"The head node {head.id} is {head.state}.")
         draft.look(30)
-    elif state is HeadNode.DOWN:
+    elif state in (HeadNode.DOWN, HeadNode.GONE):
         _down(draft, "HeadNodeDown", f"Instance {head.id} is {head.state}. {WAY_OUT}")
     else:
         message = f"Instance {head.id} is {head.state}, a state this version of Muster does not know."

@@ -25,6 +25,7 @@ from reconciler.statuses import (
     NO_CHANGES,
     STACK,
     STACK_FAILED,
+    UNDER_WAY,
     ChangeSetStep,
     Execution,
     Step,
@@ -92,18 +93,13 @@ def _create(draft: Draft) -> None:
 
 def _wait(draft: Draft) -> None:
     stack = _stack(draft)
-    word = stack.status.split("_")[0].title()
-    phase = {"Create": "Creating", "Update": "Updating"}.get(word, "Updating")
-    reason = "RollingBack" if "ROLLBACK" in stack.status else {"Delete": "Deleting"}.get(word, phase)
+    reason, phase = UNDER_WAY[stack.status]
     _under_way(draft, reason, f"Stack {stack.name} is {stack.status}.", phase, LOOK_AT_STACK)
 
 
 def _recreate(draft: Draft) -> None:
     """A stack that can only be deleted. The same template is not tried for ever; another one is tried at once."""
     stack = _stack(draft)
-    if stack.status == "DELETE_FAILED":
-        deletion.retry(draft, stack)
-        return
     if stack.tags.get(HASH_TAG) == draft.rendered.hash:
         about = _try_of(draft, "create")
         reason = stack.failure or stack.reason or stack.status
@@ -169,7 +165,12 @@ def _unknown(draft: Draft) -> None:
     draft.look(3600)
 
 
+def _delete_again(draft: Draft) -> None:
+    deletion.retry(draft, _stack(draft))
+
+
 _STEPS: dict[Step, Callable[[Draft], None]] = {
+    Step.DELETE_AGAIN: _delete_again,
     Step.CREATE: _create,
     Step.WAIT: _wait,
     Step.RECREATE: _recreate,

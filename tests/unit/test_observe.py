@@ -130,6 +130,17 @@ def test_a_failure_of_the_stack_itself_has_no_cause_among_its_parts(made: Plane)
     assert there.failure == ""
 
 
+def test_a_part_in_an_unknown_status_is_told_as_a_cause(made: Plane) -> None:
+    stack = made.cloudformation.stacks[-1]
+    made.cloudformation._move(stack, "UPDATE_IN_PROGRESS")
+    made.cloudformation.tell(stack, "Role", "UPDATE_PONDERING", "in these words")
+    made.cloudformation.end("UPDATE_ROLLBACK_COMPLETE")
+    there = seen(made).stack
+    assert there is not None
+    assert there.failure.startswith("Role (AWS::Some::Thing): the status UPDATE_PONDERING")
+    assert "in these words" in there.failure
+
+
 CHANGE = {
     "Action": "Modify",
     "LogicalResourceId": "HeadNode",
@@ -171,16 +182,16 @@ def test_only_the_remembered_change_set_is_asked_for(made: Plane) -> None:
 
 
 ACTIVITIES = [
-    (("Failed", "Successful"), "Failed 0"),
-    (("Cancelled",), "Cancelled 0"),
-    (("InProgress", "Failed"), ""),
-    (("Successful", "Failed"), ""),
-    ((), ""),
+    (("Failed", "Successful"), ("Failed", "Failed 0")),
+    (("InProgress", "Failed"), ("InProgress", "InProgress 0")),
+    ((), ("", "")),
 ]
 
 
 @pytest.mark.parametrize(("statuses", "told"), ACTIVITIES)
-def test_a_group_that_lacks_nodes_tells_of_its_newest_activity(statuses: tuple[str, ...], told: str) -> None:
+def test_a_group_that_lacks_nodes_tells_of_its_newest_activity(
+    statuses: tuple[str, ...], told: tuple[str, str]
+) -> None:
     found = [{"StatusCode": status, "StatusMessage": f"{status} {n}"} for n, status in enumerate(statuses)]
     asked: list[str] = []
 
@@ -189,9 +200,10 @@ def test_a_group_that_lacks_nodes_tells_of_its_newest_activity(statuses: tuple[s
         return {"Activities": found}
 
     clients: Any = SimpleNamespace(autoscaling=SimpleNamespace(describe_scaling_activities=describe))
-    assert _with_error(clients, group(members=members(1))).launch_error == told
+    lacking = _with_error(clients, group(members=members(1)))
+    assert (lacking.activity, lacking.activity_message) == told
     assert asked == ["muster-demo.compute"]
-    assert _with_error(clients, group()).launch_error == ""
+    assert _with_error(clients, group()).activity == ""
     assert len(asked) == 1, "a group that lacks none is not asked for"
 
 
@@ -329,7 +341,7 @@ def test_and_nothing_else() -> None:
     base = actual(groups=(group("a"), group("b")), instances=(head(), head(id="i-2")))
     same = [
         actual(groups=(group("b"), group("a")), instances=(head(id="i-2"), head())),
-        actual(groups=(group("a", launch_error="none"), group("b")), instances=(head(), head(id="i-2"))),
+        actual(groups=(group("a", activity="Failed"), group("b")), instances=(head(), head(id="i-2"))),
         actual(groups=base.groups, instances=(*base.instances, head("terminated", id="i-3"))),
     ]
     assert digests(base, *same) == 1

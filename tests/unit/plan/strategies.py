@@ -13,7 +13,7 @@ from reconciler.facts import OWNER_TAG, Actual, Change, ChangeSet, Group, Member
 from reconciler.plan import Desired
 from reconciler.plan.draft import words
 from reconciler.record import Accepted, Failure, Pending, Record, Rendering
-from reconciler.statuses import CHANGE_SET, EXECUTION, HEAD_NODE, LIFECYCLE, STACK, Step
+from reconciler.statuses import ACTIVITY, CHANGE_SET, EXECUTION, HEAD_NODE, LIFECYCLE, STACK, Step
 from tests.unit import factories as make
 
 TEMPLATES = st.sampled_from([make.WANTED, make.BEFORE, "c" * 64])
@@ -123,7 +123,8 @@ def groups(draw: st.DrawFn, queue: str) -> Group:
         desired=draw(st.integers(low, min(high, 9))),
         suspended=draw(st.sampled_from([(), (), ("Launch", "Terminate")])),
         members=tuple(Member(f"i-{n}", state) for n, state in enumerate(states)),
-        launch_error=draw(st.sampled_from(["", "InsufficientInstanceCapacity"])),
+        activity=draw(known_or(ACTIVITY, "Pondering") | st.just("")),
+        activity_message="InsufficientInstanceCapacity",
     )
 
 

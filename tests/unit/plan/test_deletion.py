@@ -180,6 +180,14 @@ def test_a_failed_deletion_is_tried_again_and_what_blocks_it_is_named() -> None:
     assert kinds(torn(there, memory, now)) == ["DeleteStack"], "it never gives up"
 
 
+def test_a_blocker_in_an_unknown_status_is_told() -> None:
+    odd = resource("StorageHome", "DELETE_PONDERING", physical_id="vol-9")
+    there = actual("DELETE_FAILED", groups=(), instances=(), resources=(resource("HeadNode"), odd))
+    plan_ = torn(there)
+    assert "StorageHome (AWS::EC2::Volume vol-9): the status DELETE_PONDERING" in message(plan_, "StackReady")
+    assert "HeadNode" not in message(plan_, "StackReady")
+
+
 def test_deletion_protection_keeps_the_cluster_as_it_was() -> None:
     plan_ = torn(actual(groups=(group(desired=1),)), deletionProtection=True)
     assert kinds(plan_) == ["ResizeGroup"]

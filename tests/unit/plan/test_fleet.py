@@ -8,7 +8,7 @@ from reconciler.actions import ResizeGroup, ResumeProcesses
 from reconciler.facts import Group, Member
 from reconciler.plan import Plan
 from reconciler.record import Record
-from reconciler.statuses import LIFECYCLE, MemberStep
+from reconciler.statuses import ACTIVITY, LIFECYCLE, Activity, MemberStep
 from tests.unit.factories import (
     BEFORE,
     actual,
@@ -204,8 +204,31 @@ def test_an_unknown_state_of_a_member_stops_and_says_so() -> None:
     assert "Dreaming" in message(plan_, "FleetReady")
 
 
+NO_CAPACITY = {"activity": "Failed", "activity_message": "InsufficientInstanceCapacity"}
+
+
+@pytest.mark.parametrize("activity", ACTIVITY)
+def test_each_status_of_the_newest_activity(activity: str) -> None:
+    lacking = group(members=members(1), activity=activity, activity_message="in these words")
+    plan_ = planned(there=actual(groups=(lacking,)))
+    failed = ACTIVITY[activity] is Activity.FAILED
+    assert plan_.steps == ()
+    assert condition(plan_, "FleetReady") == (False, "LaunchFailed" if failed else "Scaling")
+    assert ("in these words" in message(plan_, "FleetReady")) is failed
+    assert condition(plan_, "Stalled")[0] is False
+    assert plan_.next_look is not None
+
+
+def test_an_unknown_status_of_an_activity_stops_and_says_so() -> None:
+    plan_ = planned(there=actual(groups=(group(members=members(1), activity="Pondering"),)))
+    assert plan_.steps == ()
+    assert condition(plan_, "FleetReady") == (False, "UnknownStatus")
+    assert condition(plan_, "Stalled") == (True, "UnknownStatus")
+    assert "an activity in Pondering" in message(plan_, "FleetReady")
+
+
 def test_a_failed_launch_is_told_and_looked_at_again() -> None:
-    plan_ = planned(there=actual(groups=(group(members=members(1), launch_error="InsufficientInstanceCapacity"),)))
+    plan_ = planned(there=actual(groups=(group(members=members(1), **NO_CAPACITY),)))
     assert condition(plan_, "FleetReady") == (False, "LaunchFailed")
     assert "InsufficientInstanceCapacity" in message(plan_, "FleetReady")
     assert condition(plan_, "Reconciling") == (True, "LaunchFailed")
@@ -214,12 +237,12 @@ def test_a_failed_launch_is_told_and_looked_at_again() -> None:
 
 
 def test_an_old_launch_error_of_a_full_group_is_nobodys_business() -> None:
-    plan_ = planned(there=actual(groups=(group(launch_error="InsufficientInstanceCapacity"),)))
+    plan_ = planned(there=actual(groups=(group(**NO_CAPACITY),)))
     assert condition(plan_, "Ready")[0] is True
 
 
 def test_a_launch_error_of_a_group_whose_nodes_are_on_their_way_is_nobodys_business() -> None:
-    coming = group(members=members(2, "Pending"), launch_error="InsufficientInstanceCapacity")
+    coming = group(members=members(2, "Pending"), **NO_CAPACITY)
     assert condition(planned(there=actual(groups=(coming,))), "FleetReady") == (False, "Scaling")
 
 
@@ -232,7 +255,7 @@ def test_the_status_shows_each_queue() -> None:
 
 WORST = [
     ("Scaling", group("b", members=members(1))),
-    ("LaunchFailed", group("b", members=members(1), launch_error="none left")),
+    ("LaunchFailed", group("b", members=members(1), activity="Failed", activity_message="none left")),
     ("NodesSetAside", group("b", members=(*members(1), *members(1, "Standby", first=1)))),
     ("GroupMissing", None),
     ("UnknownStatus", group("b", members=members(2, "Dreaming"))),

@@ -10,6 +10,7 @@ SAID = {
     HeadNode.RUNNING: (True, "Running"),
     HeadNode.STARTING: (False, "Starting"),
     HeadNode.DOWN: (False, "HeadNodeDown"),
+    HeadNode.GONE: (False, "HeadNodeDown"),
 }
 
 
@@ -18,7 +19,7 @@ def test_each_state_is_told_and_nothing_is_done(state: str) -> None:
     plan_ = planned(there=actual(instances=(head(state),)))
     assert plan_.steps == ()
     assert condition(plan_, "HeadNodeReady") == SAID[HEAD_NODE[state]]
-    down = HEAD_NODE[state] is HeadNode.DOWN
+    down = HEAD_NODE[state] in (HeadNode.DOWN, HeadNode.GONE)
     assert condition(plan_, "Stalled")[0] is down
     assert condition(plan_, "Ready")[0] is (state == "running")
     assert state in message(plan_, "HeadNodeReady")

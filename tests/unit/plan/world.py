@@ -142,7 +142,7 @@ class World:
             for _ in range(group.desired - len(stay)):
                 self.lives += 1
                 stay.append(Member(f"i-new-{self.lives}", "Pending"))
-        return replace(group, members=tuple(stay), launch_error="")
+        return replace(group, members=tuple(stay), activity="", activity_message="")
 
     def do(self, action: Action) -> None:
         """What AWS does when it is asked."""
