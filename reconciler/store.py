@@ -111,7 +111,8 @@ class Store:
         found: dict[str, list[dict[str, Any]]] = {self._specs: [], self._state: []}
         while wanted:
             answer = self._dynamodb.batch_get_item(RequestItems=wanted)
-            for table, items in answer.get("Responses", {}).items():
+            # The SDK makes an empty answer of one that it cannot read, and that is not to say that nothing is there.
+            for table, items in answer["Responses"].items():
                 found[table].extend(items)
             wanted = dict(answer.get("UnprocessedKeys", {}))
         spec = found[self._specs][0] if found[self._specs] else None

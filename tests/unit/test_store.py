@@ -1,5 +1,6 @@
 """The two tables: what is read, who may write, and what is left when a cluster is forgotten."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,7 +57,7 @@ def test_one_read_for_both_tables_and_it_is_consistent(plane: Plane) -> None:
 def test_what_dynamodb_did_not_get_to_is_asked_again() -> None:
     specs, held = {"name": {"S": NAME}}, {"cluster": {"S": NAME}, "uid": {"S": "uid"}}
     answers = [
-        {"UnprocessedKeys": {"specs": {"Keys": []}, "state": {"Keys": []}}},
+        {"Responses": {}, "UnprocessedKeys": {"specs": {"Keys": []}, "state": {"Keys": []}}},
         {"Responses": {"specs": [specs]}, "UnprocessedKeys": {"state": {"Keys": []}}},
         {"Responses": {"state": [held]}, "UnprocessedKeys": {}},
     ]
@@ -73,6 +74,13 @@ def test_what_dynamodb_did_not_get_to_is_asked_again() -> None:
     assert found is not None
     assert found.uid == "uid"
     assert [sorted(request) for request in Slow.asked] == [["specs", "state"], ["specs", "state"], ["state"]]
+
+
+def test_an_answer_without_its_items_is_not_taken_for_there_being_none() -> None:
+    """The SDK reads a JSON answer that it cannot parse as an empty one."""
+    dynamodb: Any = SimpleNamespace(batch_get_item=lambda **_: {"message": '{"Respon'})
+    with pytest.raises(KeyError, match="Responses"):
+        Store(dynamodb, "specs", "state").load(NAME)
 
 
 def test_a_lease_that_is_held_is_refused(plane: Plane) -> None:
