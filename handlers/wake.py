@@ -33,7 +33,14 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[
 
 
 def _specs(records: Iterable[Mapping[str, Any]]) -> list[str]:
-    return _deliver({record["dynamodb"]["SequenceNumber"]: wake_of_record(record) for record in records})
+    wakes: dict[str, Wake] = {}
+    for record in records:
+        match wake_of_record(record):
+            case Wake() as wake:
+                wakes[record["dynamodb"]["SequenceNumber"]] = wake
+            case Ignored(reason):
+                _drop(reason, record.get("eventID"))
+    return _deliver(wakes)
 
 
 def _inbox(records: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -48,9 +55,13 @@ def _inbox(records: Iterable[Mapping[str, Any]]) -> list[str]:
             case Instance() as instance:
                 instances[item] = instance
             case Ignored(reason):
-                logger.warning("message dropped", extra={"reason": reason, "messageId": item})
-                metrics.add_metric(f"{reason.capitalize()}Messages", MetricUnit.Count, 1)
+                _drop(reason, item)
     return _deliver(wakes) + _of_instances(instances)
+
+
+def _drop(reason: str, item: object) -> None:
+    logger.warning("message dropped", extra={"reason": reason, "messageId": item})
+    metrics.add_metric(f"{reason.capitalize()}Messages", MetricUnit.Count, 1)
 
 
 def _of_instances(instances: Mapping[str, Instance]) -> list[str]:

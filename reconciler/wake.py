@@ -8,6 +8,7 @@ The models stay out, the pattern of a name too: loading them would cost every co
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 MARK = "muster-"  # begins the names of a cluster's stack and groups
+INSTANCE = re.compile(r"i-[0-9a-z]{1,40}")
 BATCH = 10  # messages in one SendMessageBatch, the most that SQS takes
 
 
@@ -80,9 +82,13 @@ class Wake:
         return hashlib.sha256(self.cluster.encode()).hexdigest()
 
 
-def wake_of_record(record: Mapping[str, Any]) -> Wake:
-    """The wake-up for one record of the specs table's stream: an insertion, a change or a removal."""
-    return Wake(record["dynamodb"]["Keys"]["name"]["S"], "spec", record["eventID"])
+def wake_of_record(record: Mapping[str, Any]) -> Wake | Ignored:
+    """The wake-up for one record of the specs table's stream: an insertion, a change or a removal. Never raises."""
+    try:
+        name = record["dynamodb"]["Keys"]["name"]["S"].encode().decode()
+        return Wake(name, "spec", record["eventID"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return Ignored("unreadable")
 
 
 def origin_of(body: str) -> Origin:
@@ -149,15 +155,20 @@ def _of_group(detail: Mapping[str, str]) -> Origin:
 
 
 def _of_spot(detail: Mapping[str, str]) -> Origin:
-    return Instance("spot", detail["instance-id"])
+    return _instance("spot", detail["instance-id"])
 
 
 def _of_instance(detail: Mapping[str, str]) -> Origin:
-    return Instance("instance", detail["instance-id"])
+    return _instance("instance", detail["instance-id"])
 
 
 def _marked(source: str, name: str) -> Origin:
     return _cluster(source, name.removeprefix(MARK)) if name.startswith(MARK) else Ignored("foreign")
+
+
+def _instance(source: str, name: str) -> Origin:
+    """One that is none would spoil the look-up of all instances of its batch."""
+    return Instance(source, name) if INSTANCE.fullmatch(name) else Ignored("foreign")
 
 
 def _cluster(source: str, name: str) -> Origin:

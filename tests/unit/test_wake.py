@@ -93,6 +93,8 @@ def test_a_record_of_the_specs_stream_names_its_cluster(name: str) -> None:
         group_event("other"),
         group_event("muster-.compute"),
         json.dumps({"timer": {"cluster": "no/cluster"}}),
+        json.dumps(sample("instance-state") | {"detail": {"instance-id": "mine"}}),
+        json.dumps(sample("spot-rebalance") | {"detail": {"instance-id": ""}}),
     ],
 )
 def test_what_is_named_like_no_cluster_is_foreign(body: str) -> None:
@@ -113,6 +115,7 @@ def test_what_is_named_like_no_cluster_is_foreign(body: str) -> None:
         '{"source": "aws.ec2", "detail-type": "EC2 Instance State-change Notification"}',
         '{"source": "aws.ec2", "detail-type": "EC2 Instance State-change Notification", "detail": {}}',
         '{"source": ["aws.ec2"], "detail-type": {}, "detail": {}}',
+        '{"source": "aws.ec2", "detail-type": "EC2 Instance State-change Notification", "detail": {"instance-id": {}}}',
         '{"source": "aws.health", "detail-type": "AWS Health Event", "detail": {}}',
         '{"source": "aws.cloudformation", "detail-type": "CloudFormation Stack Status Change",'
         ' "detail": {"stack-id": "muster-demo"}}',
@@ -121,6 +124,13 @@ def test_what_is_named_like_no_cluster_is_foreign(body: str) -> None:
 )
 def test_what_is_no_message_of_ours_is_unreadable(body: str) -> None:
     assert origin_of(body) == Ignored("unreadable")
+
+
+@pytest.mark.parametrize("keys", [None, {}, {"name": {}}, {"name": {"S": 7}}, {"name": {"S": "\ud800"}}, "demo"])
+def test_a_record_without_a_key_is_unreadable(keys: object) -> None:
+    (record,) = sample("spec-insert")["Records"]
+    assert wake_of_record({**record, "dynamodb": {"Keys": keys}}) == Ignored("unreadable")
+    assert wake_of_record({}) == Ignored("unreadable")
 
 
 @given(st.text() | st.recursive(st.none() | st.text() | st.integers(), st.lists).map(json.dumps))
@@ -356,3 +366,11 @@ def test_the_function_starts_without_the_models() -> None:
         check=True,
     )
     assert answer.stdout.strip() == "False"
+
+
+def test_an_unreadable_record_of_the_stream_holds_up_no_other(aws: Clients, capsys: pytest.CaptureFixture[str]) -> None:
+    event = sample("spec-insert")
+    event["Records"].insert(0, {"eventSource": "aws:dynamodb"})
+    assert handlers.wake.handler(event, CONTEXT) == {"batchItemFailures": []}
+    assert [message["cluster"] for message in received(aws)] == ["demo"]
+    assert metric(capsys, "UnreadableMessages") == 1
