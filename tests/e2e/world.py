@@ -367,8 +367,14 @@ class Cluster:
         A retry comes after half a minute at the soonest. The record is the one place where that time is kept, and
         it is written here as by a pass: only if none has written since it was read, and none that reads now can.
         """
-        self.until("the record's times", self._made_due)
-        self.wake()
+        self.until("the record's times", self.make_due)
+
+    def make_due(self) -> bool:
+        """The same, if it can be done now; whether it could."""
+        made = self._made_due()
+        if made:
+            self.wake()
+        return made
 
     def _made_due(self) -> bool:
         record = self.record
