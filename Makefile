@@ -58,7 +58,7 @@ templates: $(STAMP) ## Check the control plane's template
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
 	$(BIN)/cfn-lint template.yaml
 
-fuzz: $(STAMP) ## 20,000 random specs and as many damaged items; prints cases and failures
+fuzz: $(STAMP) ## 20,000 cases each: specs, damaged items, items and events through the handlers
 	$(BIN)/python -m tests.fuzz --cases 20000
 
 rights: $(STAMP) ## Take each right from each role in turn; prints how many are missed

@@ -2,21 +2,41 @@
 
 import pytest
 
+from handlers import wake
 from reconciler.cluster import FieldError, Invalid
 from reconciler.render import shell
 from tests.fuzz.checks import check_refusal, check_shell
 from tests.fuzz.generate import CANARIES
-from tests.fuzz.run import run
+from tests.fuzz.handlers import CASES, run_handlers
+from tests.fuzz.run import run, run_published
 from tests.unit.render.support import cluster
 
-CASES = 1_500
+EACH, PUBLISHED = 1_500, 200
+RARELY = {"shell_every": 50, "lint_every": 200}
 
 
-@pytest.mark.parametrize(("kind", "least"), [("spec", CASES // 5), ("item", CASES // 100)])
+@pytest.mark.parametrize(("kind", "least"), [("spec", EACH // 5), ("item", EACH // 100)])
 def test_every_case_is_refused_by_field_or_rendered(kind: str, least: int) -> None:
-    accepted, failures = run(kind, range(CASES), shell_every=50)
-    assert failures == []
-    assert least < len(accepted) < CASES
+    found = run(kind, range(EACH), **RARELY)
+    assert found.failures == []
+    assert least < len(found.accepted) < EACH
+
+
+def test_every_case_of_the_published_schema_is_too() -> None:
+    found = run_published(PUBLISHED, **RARELY)
+    assert found.failures == []
+    assert found.cases >= PUBLISHED
+    assert PUBLISHED // 20 < len(found.accepted) < found.cases
+
+
+@pytest.mark.parametrize(("kind", "cases"), [(kind, 40 if kind == "handled_item" else 100) for kind in CASES])
+def test_no_damage_makes_a_handler_raise(kind: str, cases: int) -> None:
+    assert run_handlers(kind, range(cases)) == []
+
+
+def test_a_handler_that_raises_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wake, "_drop", lambda *_: 1 / 0)
+    assert any("ZeroDivisionError" in failure for failure in run_handlers("stream_record", range(20)))
 
 
 def test_no_text_of_the_users_is_obeyed() -> None:

@@ -30,6 +30,20 @@ def client(service: Any) -> Any:
 
 
 @dataclass
+class Context:
+    """What Lambda tells a function of its invocation."""
+
+    function_name: str = "reconcile"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:reconcile"
+    aws_request_id: str = "request-1"
+    left: int = 60_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.left
+
+
+@dataclass
 class Plane:
     """A control plane, a clock that a test moves, and what a test asks and does."""
 
@@ -50,6 +64,23 @@ class Plane:
     @property
     def tools(self) -> Tools:
         return Tools(self.clients, self.settings, self.store, lambda: self.now, lambda: self.left)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its functions find in their environment."""
+        settings = self.settings
+        return {
+            "MUSTER_OWNER": settings.owner,
+            "MUSTER_SPECS_TABLE": settings.specs_table,
+            "MUSTER_STATE_TABLE": settings.state_table,
+            "MUSTER_STATE_TABLE_ARN": settings.state_table_arn,
+            "MUSTER_WAKES_QUEUE_URL": settings.wakes_queue_url,
+            "MUSTER_BACKGROUND_QUEUE_URL": settings.background_queue_url,
+            "MUSTER_INBOX_QUEUE_URL": settings.inbox_queue_url,
+            "MUSTER_ARTIFACTS_BUCKET": settings.artifacts_bucket,
+            "MUSTER_CLEANUP_FUNCTION_ARN": settings.cleanup_function_arn,
+            "MUSTER_STACK_ROLE_ARN": settings.stack_role_arn,
+        }
 
     def go(self, name: str = make.NAME, owner: str = "pass") -> Report:
         """One pass."""

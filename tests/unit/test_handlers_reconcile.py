@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,42 +14,15 @@ from reconciler.loop import Report
 from reconciler.record import Record
 from reconciler.settings import Settings
 from reconciler.store import Refused
-from tests.unit.plane import Plane, client
+from tests.unit.plane import Context, Plane, client
 
 EVENTS = Path(__file__).parents[2] / "events"
-
-
-@dataclass
-class Context:
-    """What Lambda tells a function of its invocation."""
-
-    function_name: str = "reconcile"
-    memory_limit_in_mb: int = 512
-    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:reconcile"
-    aws_request_id: str = "request-1"
-    left: int = 60_000
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.left
 
 
 @pytest.fixture
 def lambda_(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Plane:
     """The control plane, and functions that find it in their environment."""
-    settings = plane.settings
-    environment = {
-        "MUSTER_OWNER": settings.owner,
-        "MUSTER_SPECS_TABLE": settings.specs_table,
-        "MUSTER_STATE_TABLE": settings.state_table,
-        "MUSTER_STATE_TABLE_ARN": settings.state_table_arn,
-        "MUSTER_WAKES_QUEUE_URL": settings.wakes_queue_url,
-        "MUSTER_BACKGROUND_QUEUE_URL": settings.background_queue_url,
-        "MUSTER_INBOX_QUEUE_URL": settings.inbox_queue_url,
-        "MUSTER_ARTIFACTS_BUCKET": settings.artifacts_bucket,
-        "MUSTER_CLEANUP_FUNCTION_ARN": settings.cleanup_function_arn,
-        "MUSTER_STACK_ROLE_ARN": settings.stack_role_arn,
-    }
-    for name, value in environment.items():
+    for name, value in plane.environment.items():
         monkeypatch.setenv(name, value)
     handler._settings.cache_clear()
     monkeypatch.setattr(handler, "_clients", lambda: plane.clients)

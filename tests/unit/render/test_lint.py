@@ -1,26 +1,28 @@
-"""cfn-lint, which knows the schemas of all resource types, over the matrix of options."""
+"""cfn-lint over the matrix of options, and over options each two of which meet on and off."""
 
 import json
+from itertools import combinations, product
 
 import pytest
-from cfnlint.api import ManualArgs, lint
 
+from tests.unit.render.linting import check_lint, faults_of
+from tests.unit.render.options import OPTIONS, PAIRWISE, rows
 from tests.unit.render.support import MATRIX, cluster, rendered
 
-IGNORED = {
-    # Zones are pinned on purpose: to read a zone from the head node would replace the volumes with it.
-    "W3010",
-}
+SPECS = MATRIX | {f"pairwise: {name}": spec for name, spec in PAIRWISE.items()}
 
 
-@pytest.mark.parametrize("option", sorted(MATRIX))
-def test_the_template_has_no_faults(option: str):
-    body = rendered(cluster(**MATRIX[option])).body
-    found = lint(body, config=ManualArgs(regions=["us-east-1"], ignore_checks=sorted(IGNORED)))
-    assert [str(match) for match in found] == []
+@pytest.mark.parametrize("option", sorted(SPECS))
+def test_the_template_has_no_faults(option: str) -> None:
+    check_lint(cluster(**SPECS[option]))
 
 
-def test_the_linter_sees_faults():
+def test_each_two_options_meet_on_and_off() -> None:
+    met = {(a, b, a in row, b in row) for a, b in combinations(OPTIONS, 2) for row in rows().values()}
+    assert met == {(a, b, *on) for a, b in combinations(OPTIONS, 2) for on in product((True, False), repeat=2)}
+
+
+def test_the_linter_sees_faults() -> None:
     template = json.loads(rendered(cluster()).body)
     template["Resources"]["HeadNode"]["Properties"]["NoSuchProperty"] = 1
-    assert lint(json.dumps(template), config=ManualArgs(regions=["us-east-1"]))
+    assert faults_of(json.dumps(template))
