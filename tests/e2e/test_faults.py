@@ -73,7 +73,7 @@ BARE = {("s3 PutObject", "lost"), ("s3 PutObject", "malformed")}
 SEEN: Json = {"service": "*"}  # does nothing; the call is told
 # Seconds without a change after which a lease is no living pass's, and after which the sweep is due.
 DEAD_AFTER, SWEEP_AFTER = 2.0, 5.0
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 Case = tuple[str, str]
 

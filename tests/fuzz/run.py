@@ -14,7 +14,7 @@ from reconciler.cluster.schema import json_schema
 from tests.fuzz.checks import check, check_shell
 from tests.fuzz.generate import damaged, spec
 from tests.unit.cluster.generated import documents_of
-from tests.unit.render.linting import check_lint
+from tests.unit.render.linting import MADE_UP, check_lint
 
 KINDS: dict[str, Callable[[Random], dict[str, Any]]] = {"spec": lambda random: to_item(spec(random)), "item": damaged}
 # Bash and cfn-lint are slow: one accepted cluster in so many is given to them.
@@ -42,7 +42,7 @@ class Run:
                 if len(self.accepted) % self.shell_every == 0:
                     check_shell(cluster)
                 if len(self.accepted) % self.lint_every == 0:
-                    check_lint(cluster)
+                    check_lint(cluster, *MADE_UP)
         except Exception:  # noqa: BLE001
             self.failures.append(f"{self.kind} {name}\n{traceback.format_exc()[-1500:]}")
 

@@ -11,11 +11,16 @@ IGNORED = {
 }
 
 
-def faults_of(template: str) -> list[str]:
-    """What cfn-lint has against a template."""
-    return [str(match) for match in lint(template, config=ManualArgs(regions=["us-east-1"], ignore_checks=[*IGNORED]))]
+# What EC2 has is asked of EC2 when a spec is accepted; a made-up type has the form of one, and that is all.
+MADE_UP = ("E3628",)
 
 
-def check_lint(cluster: Cluster) -> None:
+def faults_of(template: str, *ignored: str) -> list[str]:
+    """What cfn-lint has against a template, but for its checks that are ignored."""
+    config = ManualArgs(regions=["us-east-1"], ignore_checks=[*IGNORED, *ignored])
+    return [str(match) for match in lint(template, config=config)]
+
+
+def check_lint(cluster: Cluster, *ignored: str) -> None:
     """cfn-lint has nothing against the cluster's stack."""
-    assert faults_of(rendered(cluster).body) == []
+    assert faults_of(rendered(cluster).body, *ignored) == []
