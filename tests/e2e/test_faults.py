@@ -4,6 +4,7 @@ In each life a cluster is made, changed and deleted, and in each of the three st
 every other call of each step meets one of the faults in turn; MUSTER_PROOF=full has each meet all of them.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -138,25 +139,27 @@ class Life:
             if (trouble.get("retry_at") or 0) > time.time():
                 self.cluster.make_due()
         if record.get("leaseOwner") and unchanged > DEAD_AFTER:
-            self._expire(record)
+            self._change(record, "SET leaseExpires = :past", "leaseOwner = :owner", {":owner": record["leaseOwner"]})
+        elif (record.get("unsettled") or 1) > 1 and unchanged > DEAD_AFTER:
+            # What a pass had begun without a word has landed by then.
+            change = "SET unsettled = :past, fence = fence + :one"
+            self._change(record, change, "attribute_not_exists(leaseOwner)", {":one": 1})
+            self.cluster.wake()
         if unchanged > SWEEP_AFTER and not self.swept:
             self.swept = True
             self.world.sweep()
 
-    def _expire(self, record: Json) -> None:
+    def _change(self, record: Json, change: str, condition: str, values: Json) -> None:
+        """Change the record, if it is still the one that was read."""
         table = self.world.client("dynamodb")
-        try:
+        with contextlib.suppress(table.exceptions.ConditionalCheckFailedException):
             table.update_item(
                 TableName=self.world.out("StateTable"),
                 Key=state_key(self.cluster.name),
-                UpdateExpression="SET leaseExpires = :past",
-                ConditionExpression="leaseOwner = :owner AND fence = :fence",
-                ExpressionAttributeValues=encode(
-                    {":past": 1, ":owner": record["leaseOwner"], ":fence": record["fence"]}
-                ),
+                UpdateExpression=change,
+                ConditionExpression=f"{condition} AND fence = :fence",
+                ExpressionAttributeValues=encode({":past": 1, ":fence": record["fence"], **values}),
             )
-        except table.exceptions.ConditionalCheckFailedException:
-            return
 
     def end(self) -> Json:
         """All that the disturbed and the undisturbed have to have in common."""
