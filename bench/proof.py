@@ -20,7 +20,7 @@ MODE = os.environ.get("MUSTER_PROOF", "full")
 UNITS = {
     "fault_cases": f"faults, each at one AWS call of a scenario ({MODE})",
     "fault_cases_failed": "of them did not come to the same end",
-    "fuzz_cases": "random specs and damaged items",
+    "fuzz_cases": "random specs, damaged items and events",
     "fuzz_failures": "of them failed",
 }
 
