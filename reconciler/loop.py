@@ -22,7 +22,7 @@ from reconciler.cluster import Cluster, FieldError, Invalid, parse, spec_hash
 from reconciler.cluster.document import from_item
 from reconciler.facts import Actual, digest
 from reconciler.observe import observe
-from reconciler.outcomes import AwsError, Outcome
+from reconciler.outcomes import AwsError
 from reconciler.pins import Pins
 from reconciler.plan import Desired, Plan, plan
 from reconciler.plan.draft import words
@@ -239,7 +239,7 @@ def _carry_out(tools: Tools, considered: Considered, loaded: Record | None, owne
         try:
             act(hands, step.action)
         except AwsError as error:
-            if call.action in MAKERS and error.outcome is Outcome.RETRY:
+            if call.action in MAKERS and error.unclear:
                 record = record.remember(unsettled=now)
             back = setback(record, plan.record.status, error, words(step.action), now)
             failed = Event("CallFailed", str(error), subject(step.action), warning=True)

@@ -13,22 +13,26 @@ class Outcome(StrEnum):
     TERMINAL = "wrong in itself: shown, and tried again when the spec changes"
 
 
+# AWS's word that it did nothing, because it is asked too often.
+THROTTLES = (
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestLimitExceeded",
+    "TooManyRequestsException",
+    "ProvisionedThroughputExceededException",
+    "SlowDown",
+    "BandwidthLimitExceeded",
+)
 # Error codes of the services that the operator calls. A code that is not here is retried with backoff and shown.
 CODES: dict[str, Outcome] = {
     **dict.fromkeys(
         (
-            "Throttling",
-            "ThrottlingException",
-            "ThrottledException",
-            "RequestThrottled",
-            "RequestThrottledException",
-            "RequestLimitExceeded",
-            "TooManyRequestsException",
-            "ProvisionedThroughputExceededException",
+            *THROTTLES,
             "TransactionConflictException",
             "PriorRequestNotComplete",
-            "SlowDown",
-            "BandwidthLimitExceeded",
             "InternalError",
             "InternalFailure",
             "InternalServerError",
@@ -108,6 +112,11 @@ class AwsError(Exception):
     code: str
     message: str
     outcome: Outcome
+
+    @property
+    def unclear(self) -> bool:
+        """Whether the call may have been carried out all the same, or may be yet."""
+        return self.outcome is Outcome.RETRY and self.code not in THROTTLES
 
     def __str__(self) -> str:
         return f"{self.subject}: {self.operation} answered {self.code}: {self.message}"

@@ -137,6 +137,8 @@ class Store:
         quiet = "pending = :pending" if record.pending else "attribute_not_exists(pending)"
         if record.pending:
             values[":pending"] = record.to_item()["pending"]
+        # The SDK asks again when the answer is lost: then it is taken already, and by this very call.
+        mine = "leaseOwner = :owner AND fence = :fence"
         try:
             self._dynamodb.update_item(
                 TableName=self._state,
@@ -144,7 +146,7 @@ class Store:
                 UpdateExpression=(
                     "SET leaseOwner = :owner, leaseExpires = :expires, fence = :fence, kind = :kind, uid = :uid"
                 ),
-                ConditionExpression=f"{seen} AND {free} AND {quiet}",
+                ConditionExpression=f"({seen} AND {free} AND {quiet}) OR ({mine})",
                 # The uid as well: a pass may be killed before it writes the rest of a new record.
                 ExpressionAttributeValues=encode({**values, ":kind": "cluster", ":uid": record.uid}),
             )

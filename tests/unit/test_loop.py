@@ -623,7 +623,7 @@ def test_a_creation_that_lands_after_its_cluster_is_gone_is_found(plane: Plane) 
     assert plane.objects() == []
 
 
-@pytest.mark.parametrize(("code", "waits"), [("InternalFailure", True), ("AccessDenied", False)])
+@pytest.mark.parametrize(("code", "waits"), [("InternalFailure", True), ("AccessDenied", False), ("Throttling", False)])
 def test_a_call_that_aws_refused_outright_does_not_land_later(plane: Plane, code: str, waits: bool) -> None:
     plane.put()
     plane.cloudformation.faults["CreateStack"] = (code, "no")

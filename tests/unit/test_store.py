@@ -95,6 +95,14 @@ def test_a_lease_is_not_even_its_holders_twice(plane: Plane) -> None:
         plane.store.take(state(plane), "me", 60, NOW + 1)
 
 
+def test_a_lease_whose_grant_was_not_heard_is_asked_for_again(plane: Plane) -> None:
+    """As the SDK does it, with the same request."""
+    first = plane.store.take(FRESH, "me", 60, NOW)
+    assert plane.store.take(FRESH, "me", 60, NOW) == first
+    with pytest.raises(Refused):
+        plane.store.take(FRESH, "you", 60, NOW)
+
+
 def test_a_lease_that_was_given_back_or_has_expired_can_be_taken(plane: Plane) -> None:
     held = plane.store.take(FRESH, "me", 60, NOW)
     plane.store.report(held, [], NOW)
