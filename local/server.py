@@ -56,10 +56,11 @@ async def _serve(listener: socket.socket, lock: IO[str], until_eof: bool) -> Non
         threading.Thread(target=_at_eof, args=(loop, stop.set), daemon=True).start()
 
     app = register()
-    from local.additions.fleet import engine
+    from local.additions import fleet, scheduler
 
-    fleet = asyncio.create_task(engine.run())
-    fleet.add_done_callback(_report)
+    engines = [asyncio.create_task(each.engine.run()) for each in (fleet, scheduler)]
+    for task in engines:
+        task.add_done_callback(_report)
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.keep_alive_timeout = 75

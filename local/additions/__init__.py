@@ -8,6 +8,9 @@
 | `stacks` | events of stack status changes, visible progress, service roles |
 | `provisioning` | the rights of a stack's role; failures that tests ask for |
 | `groups`, `fleet` | Auto Scaling's groups and the engine that keeps them at size |
+| `batch`, `environments`, `definitions`, `jobs`, `scheduler` | AWS Batch's API, and the engine that runs its jobs |
+| `batch_resources` | CloudFormation resource types of AWS Batch |
+| `processes`, `reaper`, `sessions`, `streams` | local processes for containers: end, role, log stream |
 | `functions` | Lambda's environment: the package and the SDK alone |
 | `access` | tags and roles for IAM's evaluation |
 | `decisions` | what that evaluation decided |
@@ -16,29 +19,22 @@
 """
 
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 from typing import Any
 
 Asgi = Callable[..., Awaitable[None]]
+# Who wraps what another one has put in its place comes after it.
+ORDER = ("functions", "seeds", "ec2", "resources", "groups", "batch", "batch_resources", "stacks",
+         "provisioning", "access", "decisions")  # fmt: skip
 
 
 def register() -> Asgi:
     """Add everything to the MiniStack of this process; returns its ASGI application."""
-    from local.additions import (
-        access,
-        decisions,
-        ec2,
-        functions,
-        groups,
-        provisioning,
-        resources,
-        seeds,
-        settings,
-        stacks,
-    )
+    from local.additions import decisions, settings
     from local.additions.emulator import app as emulator
 
-    for module in (functions, seeds, ec2, resources, groups, stacks, provisioning, access, decisions):
-        module.register()
+    for name in ORDER:
+        import_module(f"local.additions.{name}").register()
     own = {each.PATH: each.answer for each in (settings, decisions)}
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -5,11 +5,14 @@ resource called upon; for a role handed to a service AWS wants iam:PassRole on i
 permissions to pass a role to an AWS service").
 """
 
+import contextlib
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import unquote
 
 from ministack.core.responses import get_account_id, get_region
 
@@ -17,7 +20,9 @@ from local.additions import decisions
 from local.additions.emulator import (
     app,
     autoscaling,
+    batch,
     cloudformation,
+    codebuild,
     dynamodb,
     ec2,
     iam,
@@ -45,11 +50,16 @@ def register() -> None:
     SQS knows no right of its own for the calls that take batches (Amazon SQS developer guide, "Using identity-based
     policies with Amazon SQS"): whoever may send may send many.
 
+    Batch and CodeBuild are asked upon the resource that a call names; SubmitJob upon the queue, and by `batch` upon
+    the definition.
+
     AWS's endpoints are reached over TLS, and policies deny whatever is not; what is on the loopback leaves no machine.
     """
     pin = iam_evaluator.pin_request_origin
     extract = iam_actions.extract_iam_action
     iam_actions.extract_iam_action = lambda *request: _right(extract(*request))
+    resource = iam_actions.extract_resource_arn
+    iam_actions.extract_resource_arn = lambda *request: _named(*request[:6]) or resource(*request)
     context = iam_actions.dynamodb_service_context
     iam_actions.dynamodb_service_context = lambda body: context(body) | _leading_keys(body)
     ec2._ACTION_MAP["AttachVolume"] = _attach_volume(ec2._ACTION_MAP["AttachVolume"])
@@ -58,12 +68,41 @@ def register() -> None:
     iam_evaluator._request_origin = ContextVar("request_origin", default=("127.0.0.1", True))
     both: dict[str, Any] = {"ec2": _of_ec2, "fsx": _of_lustre}
     groups = {"autoscaling": _of_groups, "elasticfilesystem": tagging._collect_efs, "ecr": tagging._collect_ecr}
+    both |= {"batch": _of_batch, "codebuild": _of_projects}
     tagging._RESOURCE_TAG_COLLECTORS.update(both | groups, cloudformation=_of_stacks)
     tagging._COLLECTORS.update(both, cloudformation=_of_stack_ids, logs=_of_log_groups, iam=tagging._collect_iam)
 
 
 def _right(action: str | None) -> str | None:
     return action.removesuffix("Batch") if action and action.startswith("sqs:") else action
+
+
+# member of a request: the kind of resource of Batch that it names
+BATCH = {
+    "computeEnvironmentName": "compute-environment", "computeEnvironment": "compute-environment",
+    "jobQueueName": "job-queue", "jobQueue": "job-queue",
+    "jobDefinitionName": "job-definition", "jobDefinition": "job-definition",
+    "jobId": "job", "name": "scheduling-policy", "arn": "scheduling-policy",
+}  # fmt: skip
+
+
+def _named(service: str, _: str, path: str, __: Any, body: bytes, ___: Any) -> str:
+    """The ARN of the resource of Batch or CodeBuild that a request names."""
+    if service == "batch" and path.startswith("/v1/tags/"):
+        return unquote(path.removeprefix("/v1/tags/"))
+    if service not in ("batch", "codebuild") or path.startswith(("/v1/describe", "/v1/list")):
+        return ""
+    request = json.loads(body or b"{}")
+    if service == "codebuild":
+        named = [request.get("id"), *request.get("ids", []), *request.get("names", [])]
+        project = next(filter(None, named), "").partition(":")[0]
+        return _arn("codebuild", f"project/{project}") if project else ""
+    return next((batch_arn(kind, request[key]) for key, kind in BATCH.items() if request.get(key)), "")
+
+
+def batch_arn(kind: str, reference: str) -> str:
+    """The ARN of a resource of Batch that is given by name or ARN."""
+    return reference if reference.startswith("arn:") else _arn("batch", f"{kind}/{reference}")
 
 
 def check_pass_role(role_arn: str, service: str) -> None:
@@ -98,6 +137,16 @@ def role_may(role_arn: str, session: str, action: str, arn: str, context: dict[s
     allowed = iam_evaluator.evaluate(request, policies, *limits).decision == "Allow"
     decisions.note(request.principal_arn, action, allowed)
     return allowed
+
+
+@contextlib.contextmanager
+def in_own_name() -> Iterator[None]:
+    """What is done inside is a service's doing: the rights of the current request's caller do not matter."""
+    token = iam_evaluator._verified_key.set("")
+    try:
+        yield
+    finally:
+        iam_evaluator._verified_key.reset(token)
 
 
 def _leading_keys(body: bytes) -> dict[str, list[str]]:
@@ -167,6 +216,19 @@ def _of_stack_ids() -> Tagged:
 def _of_lustre() -> Tagged:
     for identifier, properties in file_systems.items():
         yield _arn("fsx", f"file-system/{identifier}"), properties.get("Tags") or []
+
+
+def _of_batch() -> Tagged:
+    from local.additions.batch import tagged  # which asks this module for rights
+
+    jobs = ((job["jobArn"], job["tags"]) for job in batch._jobs.values() if job["tags"])
+    for arn, tags in itertools.chain(tagged(), jobs):
+        yield arn, [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _of_projects() -> Tagged:
+    for project in codebuild._projects.values():
+        yield project["arn"], [{"Key": tag["key"], "Value": tag["value"]} for tag in project["tags"]]
 
 
 def _of_log_groups() -> Tagged:

@@ -28,7 +28,7 @@ RIGHTS: dict[str, tuple[str, dict[str, str]]] = {
         "create": "ec2:AuthorizeSecurityGroupEgress", "delete": "ec2:RevokeSecurityGroupEgress"}),
     "AWS::EC2::Instance": ("{ec2}:instance/{id}", {
         "create": "ec2:RunInstances ec2:RunInstances@arn:aws:ec2:{region}::image/{ImageId} "
-                  "ec2:RunInstances@{ec2}:subnet/{SubnetId} iam:PassRole@{role}",
+                  "ec2:RunInstances@{ec2}:subnet/{SubnetId}",
         _TAG: "ec2:CreateTags", "update": "ec2:ModifyInstanceAttribute", "delete": "ec2:TerminateInstances"}),
     "AWS::EC2::Volume": ("{ec2}:volume/{id}", {
         "create": "ec2:CreateVolume", _TAG: "ec2:CreateTags", "update": "ec2:ModifyVolume",
@@ -54,7 +54,7 @@ RIGHTS: dict[str, tuple[str, dict[str, str]]] = {
         "create": "iam:CreateRole iam:PutRolePolicy", _TAG: "iam:TagRole",
         "update": "iam:PutRolePolicy", "delete": "iam:DeleteRolePolicy iam:DeleteRole"}),
     "AWS::IAM::InstanceProfile": ("arn:aws:iam::{account}:instance-profile{Path}{id}", {
-        "create": "iam:CreateInstanceProfile iam:AddRoleToInstanceProfile iam:PassRole@{role}",
+        "create": "iam:CreateInstanceProfile iam:AddRoleToInstanceProfile",
         "delete": "iam:RemoveRoleFromInstanceProfile iam:DeleteInstanceProfile"}),
     "AWS::SNS::Topic": ("{id}", {
         "create": "sns:CreateTopic@arn:aws:sns:{region}:{account}:{name}",
@@ -74,8 +74,37 @@ RIGHTS: dict[str, tuple[str, dict[str, str]]] = {
     "AWS::FSx::FileSystem": ("arn:aws:fsx:{region}:{account}:file-system/{id}", {
         "create": "fsx:CreateFileSystem fsx:TagResource", "update": "fsx:UpdateFileSystem",
         "delete": "fsx:DeleteFileSystem"}),
+    "AWS::Batch::ComputeEnvironment": ("arn:aws:batch:{region}:{account}:compute-environment/{name}", {
+        "create": "batch:CreateComputeEnvironment batch:TagResource batch:DescribeComputeEnvironments@*",
+        "update": "batch:UpdateComputeEnvironment batch:DescribeComputeEnvironments@*",
+        "delete": "batch:UpdateComputeEnvironment batch:DeleteComputeEnvironment "
+                  "batch:DescribeComputeEnvironments@*"}),
+    "AWS::Batch::JobQueue": ("arn:aws:batch:{region}:{account}:job-queue/{name}", {
+        "create": "batch:CreateJobQueue batch:DescribeJobQueues@*", _TAG: "batch:TagResource",
+        "update": "batch:UpdateJobQueue batch:DescribeJobQueues@*",
+        "delete": "batch:UpdateJobQueue batch:DeleteJobQueue batch:DescribeJobQueues@*"}),
+    "AWS::Batch::JobDefinition": ("arn:aws:batch:{region}:{account}:job-definition/{name}", {
+        "create update": "batch:RegisterJobDefinition", _TAG: "batch:TagResource",
+        "update delete": "batch:DeregisterJobDefinition@{id}"}),
+    "AWS::Batch::SchedulingPolicy": ("arn:aws:batch:{region}:{account}:scheduling-policy/{name}", {
+        "create": "batch:CreateSchedulingPolicy", _TAG: "batch:TagResource", "update": "batch:UpdateSchedulingPolicy",
+        "delete": "batch:DescribeSchedulingPolicies@* batch:DeleteSchedulingPolicy"}),
+    "AWS::CodeBuild::Project": ("arn:aws:codebuild:{region}:{account}:project/{name}", {
+        "create": "codebuild:CreateProject", "tag update": "codebuild:UpdateProject",
+        "delete": "codebuild:DeleteProject"}),
+    "AWS::ECR::Repository": ("arn:aws:ecr:{region}:{account}:repository/{name}", {
+        "create": "ecr:CreateRepository", _TAG: "ecr:TagResource",
+        "update": "ecr:PutImageScanningConfiguration ecr:PutImageTagMutability", "delete": "ecr:DeleteRepository"}),
     "Custom::": ("{ServiceToken}", {"create update delete": "lambda:InvokeFunction"}),
 }  # fmt: skip
+# type: the operations that hand over roles
+PASSING = {
+    "AWS::EC2::Instance": "create",
+    "AWS::IAM::InstanceProfile": "create",
+    "AWS::Batch::ComputeEnvironment": "create update",
+    "AWS::Batch::JobDefinition": "create update",
+    "AWS::CodeBuild::Project": "create update",
+}
 
 
 def register() -> None:
@@ -115,7 +144,9 @@ def check(operation: str, kind: str, stack: str, logical_id: str, physical_id: s
         return
     names = _names(kind, stack, logical_id, physical_id, props)
     for action, arn in _calls(entry, operation, names):
-        _evaluate(record["_role"], action, arn, _context(kind, action, arn, props))
+        _evaluate(record["_role"], action, arn, _context(kind, arn, props))
+    for arn, service in _passed(kind, props) if operation in PASSING.get(kind, "") else ():
+        _evaluate(record["_role"], "iam:PassRole", arn, _context(kind, arn, props) | {"iam:passedtoservice": service})
 
 
 def _calls(entry: tuple[str, dict[str, str]], operation: str, names: Properties) -> list[tuple[str, str]]:
@@ -125,7 +156,6 @@ def _calls(entry: tuple[str, dict[str, str]], operation: str, names: Properties)
         for applies, calls in operations.items()
         if operation in applies.split()
         for action, _, other in (call.partition("@") for call in calls.split())
-        if "{role}" not in other or names["role"]
     ]
 
 
@@ -138,27 +168,43 @@ def _names(kind: str, stack: str, logical_id: str, physical_id: str, props: Prop
     region, account = get_region(), get_account_id()
     given = props.get(provisioners._CUSTOM_NAME_REPLACEMENT.get(kind, {}).get("name", ""))
     given = given or props.get("LogGroupName") or props.get("AutoScalingGroupName")
+    if kind == "AWS::Batch::JobDefinition":  # its physical id ends with the revision
+        given = given or physical_id.rpartition("/")[2].partition(":")[0]
     name = given or physical_id.rpartition("/")[2].rpartition(":")[2] or f"{stack}-{logical_id}-NEW"
     allocations = {each["PublicIp"]: each["AllocationId"] for each in ec2._addresses.values()}
     own = {
         "region": region, "account": account, "ec2": f"arn:aws:ec2:{region}:{account}", "name": name,
         "id": physical_id or ("*" if kind.startswith("AWS::EC2") else name), "Path": props.get("Path", "/"),
-        "allocation": allocations.get(physical_id, "*"), "role": _role_of(kind, props),
+        "allocation": allocations.get(physical_id, "*"),
     }  # fmt: skip
     return _Names({key: value for key, value in props.items() if isinstance(value, str)} | own)
 
 
-def _role_of(kind: str, props: Properties) -> str:
-    """The ARN of the role that is handed to instances, if there is one."""
-    names = props.get("Roles") or []
-    if kind == "AWS::EC2::Instance" and props.get("IamInstanceProfile"):
-        profile = iam._lookup_instance_profile(name=props["IamInstanceProfile"], arn="") or {}
-        names = profile.get("Roles") or []
-    name = names[0].get("RoleName") if names and isinstance(names[0], dict) else next(iter(names), "")
-    return (iam._roles.get(name) or {}).get("Arn", "")
+def _passed(kind: str, props: Properties) -> list[tuple[str, str]]:
+    """The ARNs of the roles that the resource hands over, and to which service."""
+    resources = props.get("ComputeResources") or {}
+    profile = props.get("IamInstanceProfile") if kind == "AWS::EC2::Instance" else resources.get("InstanceRole")
+    names = props.get("Roles") or _roles_of(profile) if kind != "AWS::IAM::Role" else []
+    roles = [(iam._roles.get(name, {}).get("Arn"), "ec2.amazonaws.com") for name in names]
+    service = "batch.amazonaws.com" if kind.startswith("AWS::Batch") else "codebuild.amazonaws.com"
+    roles.append((props.get("ServiceRole"), service))
+    roles += [(role, "ecs-tasks.amazonaws.com") for role in _job_roles(props)]
+    return [(role, service) for role, service in roles if role]
 
 
-def _context(kind: str, action: str, arn: str, props: Properties) -> Properties:
+def _roles_of(profile: str | None) -> list[str]:
+    found = iam._lookup_instance_profile(name=profile.rpartition("/")[2], arn="") if profile else None
+    roles: list[Any] = (found or {}).get("Roles") or []
+    return [each["RoleName"] if isinstance(each, dict) else each for each in roles]
+
+
+def _job_roles(props: Properties) -> list[str]:
+    ranges = (props.get("NodeProperties") or {}).get("NodeRangeProperties") or []
+    containers = [props.get("ContainerProperties") or {}, *(each.get("Container") or {} for each in ranges)]
+    return [each[key] for each in containers for key in ("JobRoleArn", "ExecutionRoleArn") if each.get(key)]
+
+
+def _context(kind: str, arn: str, props: Properties) -> Properties:
     spec = provisioners._STACK_TAG_PROPERTY.get(kind)
     tags = provisioners._tag_map(props.get(spec[0])) if spec else {}
     if kind == "AWS::EC2::LaunchTemplate":
@@ -172,8 +218,6 @@ def _context(kind: str, action: str, arn: str, props: Properties) -> Properties:
     context["aws:tagkeys"] = list(tags)
     found = tagging.resource_tags(arn) or {}
     context.update({f"aws:resourcetag/{key}".lower(): value for key, value in found.items()})
-    if action == "iam:PassRole":
-        context["iam:passedtoservice"] = "ec2.amazonaws.com"
     if boundary := props.get("PermissionsBoundary"):
         context["iam:permissionsboundary"] = boundary
     return context

@@ -63,6 +63,13 @@ RECREATION: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("LaunchConfigurationName", "LaunchTemplate", "MixedInstancesPolicy", "VPCZoneIdentifier"),
     ),
     "AWS::FSx::FileSystem": (("BackupId", "FileSystemType", "KmsKeyId", "SecurityGroupIds", "SubnetIds"), ()),
+    # What a change in ComputeResources does is for `batch_resources` to say: here it may replace.
+    "AWS::Batch::ComputeEnvironment": (("ComputeEnvironmentName", "EksConfiguration", "Type"), ("ComputeResources",)),
+    "AWS::Batch::JobQueue": (("JobQueueName", "JobQueueType"), ()),
+    "AWS::Batch::JobDefinition": (("JobDefinitionName",), ()),
+    "AWS::Batch::SchedulingPolicy": (("Name",), ()),
+    "AWS::CodeBuild::Project": (("Name",), ()),
+    "AWS::ECR::Repository": (("EncryptionConfiguration", "RepositoryName"), ()),
 }  # fmt: skip
 # CloudFormation's own aws:cloudformation: tags do not reach these (``cloudFormationSystemTags`` of their schemas).
 NO_SYSTEM_TAGS = ("AWS::EC2::Volume", "AWS::EC2::PlacementGroup")

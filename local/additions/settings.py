@@ -31,6 +31,23 @@ class Settings:
     retry_seconds: float = 1.0
     """An Auto Scaling group whose launch failed tries again after this time, doubled at each failure."""
 
+    batch_seconds: float = 0.1
+    """How long a compute environment or a job queue of AWS Batch stays CREATING, UPDATING or DELETING."""
+    invalid_environments: dict[str, str] = field(default_factory=dict)
+    """Compute environments (a glob pattern of names) that are INVALID, with the reason that they then give."""
+    batch_processes: int = 16
+    """At most about so many commands of Batch jobs run at once on this machine, whatever the vCPUs allow."""
+    timeout_second: float = 1.0
+    """How long a second of a Batch job's timeout lasts: AWS takes no timeout under 60 seconds."""
+    build_seconds: float = 0.2
+    """A CodeBuild build that runs no command shows its BUILD phase for at least this long."""
+    held_builds: list[str] = field(default_factory=list)
+    """Builds of these projects (by name) stay in their BUILD phase until the name is taken off the list."""
+    builder_path: str = ""
+    """Where CodeBuild looks for docker, podman and buildah, as in PATH; empty for this machine's own PATH."""
+    build_failures: dict[str, str] = field(default_factory=dict)
+    """Projects (a glob pattern of names) whose builds fail in their BUILD phase, with the message they then give."""
+
 
 settings = Settings()
 

@@ -111,7 +111,9 @@ def test_what_replaces_a_resource_is_what_its_published_schema_says(kind: str) -
         {path.removeprefix("/properties/") for path in schema.get(key) or []} - {"Tags"}
         for key in ("createOnlyProperties", "conditionalCreateOnlyProperties")
     )
-    assert (set(RECREATION[kind][0]), set(RECREATION[kind][1])) == (always, perhaps)
+    inner = {path for path in always | perhaps if "/" in path}  # of a property that does not always replace
+    always, perhaps = always - inner, perhaps - inner | {path.partition("/")[0] for path in inner}
+    assert (set(RECREATION[kind][0]), set(RECREATION[kind][1])) == (always, perhaps - always)
 
 
 def test_a_change_set_tells_what_would_be_replaced(stacks, machine, network, name) -> None:
