@@ -14,7 +14,8 @@ from botocore.exceptions import ClientError
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
 from local.additions.batch_resources import PERHAPS_REPLACING
-from local.aws import ACCOUNT
+from local.aws import ACCOUNT, LocalAws
+from tests.integration.conftest import Stacks
 
 SIZES = [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "64"}]
 FARGATE = {"type": "FARGATE", "maxvCpus": 64}
@@ -266,11 +267,7 @@ def test_a_job_has_the_rights_of_its_role_and_no_others(batch, clients) -> None:
     trust = {"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}
     allowed = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{batch.name}/in/*"}
     role = iam.create_role(RoleName=batch.name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]
-    iam.put_role_policy(
-        RoleName=batch.name,
-        PolicyName="p",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [allowed]}),
-    )
+    iam.put_role_policy(RoleName=batch.name, PolicyName="p", PolicyDocument=_policy(allowed))
     script = (
         "import boto3, sys\ns3 = boto3.client('s3')\nbucket = sys.argv[1]\n"
         "print(s3.get_object(Bucket=bucket, Key='in/one')['Body'].read(), flush=True)\n"
@@ -557,37 +554,65 @@ def test_what_replaces_an_environment_is_what_its_published_schema_says() -> Non
     assert found == [{"SpotIamFleetRole"}, PERHAPS_REPLACING]
 
 
-def test_a_stacks_role_needs_the_rights_that_its_resources_take(bare, stacks, clients, template) -> None:
+def test_a_stacks_role_needs_the_rights_that_its_resources_take_and_its_maker_does_not(
+    bare, aws, clients, template, eventually
+) -> None:
     iam, name = clients("iam"), bare.name
-    trust = {"Effect": "Allow", "Principal": {"Service": "cloudformation.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    services = ["cloudformation.amazonaws.com", "codebuild.amazonaws.com"]
+    trust = {"Effect": "Allow", "Principal": {"Service": services}, "Action": "sts:AssumeRole"}
     role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))["Role"]["Arn"]
     template["Definition"]["Properties"]["ContainerProperties"]["JobRoleArn"] = role
-    statement: dict[str, Any] = {"Effect": "Allow", "Action": ["batch:*"], "Resource": "*"}
+    template["Project"] = {
+        "Type": "AWS::CodeBuild::Project",
+        "Properties": {
+            "ServiceRole": role,
+            "Source": {"Type": "NO_SOURCE"},
+            "Environment": {"Type": "LINUX_CONTAINER"},
+        },
+    }
+    iam.create_user(UserName=name)
+    to_cloudformation = {"StringEquals": {"iam:PassedToService": services[0]}}
+    maker = [
+        {"Effect": "Allow", "Action": "cloudformation:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "iam:PassRole", "Resource": role, "Condition": to_cloudformation},
+    ]
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=_policy(*maker))
+    stacks = Stacks(_as(aws, iam, name, "cloudformation"), eventually)
+    allowed: dict[str, Any] = {"Effect": "Allow", "Action": ["batch:*", "codebuild:*"], "Resource": "*"}
 
     def allow() -> None:
-        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document)
+        iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=_policy(allowed))
 
     allow()
     assert stacks.create(name, template, RoleARN=role) == "ROLLBACK_COMPLETE"
     assert "is not authorized to perform: iam:PassRole" in stacks.reasons(name)
     stacks.delete(name)
-    statement["Action"].append("iam:PassRole")
+    allowed["Action"].append("iam:PassRole")
     allow()
-    assert stacks.create(name, template, RoleARN=role) == "CREATE_COMPLETE"
-    statement["Action"][0] = "batch:Describe*"
+    assert stacks.create(name, template, RoleARN=role) == "CREATE_COMPLETE", stacks.reasons(name)
+    project = stacks.resource(name, "Project")
+    assert clients("codebuild").batch_get_projects(names=[project])["projects"][0]["serviceRole"] == role
+    allowed["Action"][0] = "batch:Describe*"
     allow()
     assert stacks.delete(name) == "DELETE_FAILED"
-    statement["Action"][0] = "batch:*"
+    allowed["Action"][0] = "batch:*"
     allow()
     assert stacks.delete(name) == "DELETE_COMPLETE"
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _as(aws: LocalAws, iam: Any, user: str, service: str) -> Any:
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    return aws.client(service, aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
 
 
 def test_a_user_submits_what_both_the_queue_and_the_definition_allow(batch, aws, clients, name) -> None:
     iam = clients("iam")
     iam.create_user(UserName=name)
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    user = aws.client("batch", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    user = _as(aws, iam, name, "batch")
     batch.define("true", definition="other")
     batch.api.tag_resource(resourceArn=f"arn:aws:batch:us-east-1:{ACCOUNT}:job-queue/{name}", tags={"team": "a"})
     tagged = {"StringEquals": {"aws:ResourceTag/team": "a"}}
@@ -596,8 +621,7 @@ def test_a_user_submits_what_both_the_queue_and_the_definition_allow(batch, aws,
          "Condition": tagged},
         {"Effect": "Allow", "Action": "batch:SubmitJob", "Resource": f"arn:aws:batch:*:*:job-definition/{name}"},
     ]  # fmt: skip
-    document = json.dumps({"Version": "2012-10-17", "Statement": policy})
-    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document)
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=_policy(*policy))
     user.submit_job(jobName="j", jobQueue=name, jobDefinition=name)
     with pytest.raises(ClientError, match=r"batch:SubmitJob on resource: .*:job-definition/other"):
         user.submit_job(jobName="j", jobQueue=name, jobDefinition="other")
