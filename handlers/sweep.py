@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reconciler.clients import Clients
+from reconciler.clients import PATIENT_RETRIES, Clients
 from reconciler.settings import Settings
 from reconciler.sweep import sweep
 
@@ -31,4 +31,4 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, str]:
 
 @cache
 def _clients() -> Clients:
-    return Clients()
+    return Clients(retries=PATIENT_RETRIES)

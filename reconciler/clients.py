@@ -15,18 +15,20 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
 
-# Few tries within a call: a pass is short, and what throttles it is met again by the next pass, later.
-CONFIG = Config(retries={"mode": "standard", "max_attempts": 3}, connect_timeout=5, read_timeout=20)
+# How often a call is made again when it is throttled or breaks. A pass is short, and what throttles it is met again by
+# the next pass, later. A sweep that breaks has to begin anew, and it has time: a minute or so for one call.
+RETRIES, PATIENT_RETRIES = 3, 9
 
 
 class Clients:
     """Every service that a pass may call, by its boto3 name."""
 
-    def __init__(self, region: str | None = None) -> None:
+    def __init__(self, region: str | None = None, retries: int = RETRIES) -> None:
         self._region = region or None
+        self._config = Config(retries={"mode": "standard", "max_attempts": retries}, connect_timeout=5, read_timeout=20)
 
     def _make(self, service: Any) -> Any:
-        return cast("Any", boto3).client(service, region_name=self._region, config=CONFIG)
+        return cast("Any", boto3).client(service, region_name=self._region, config=self._config)
 
     @cached_property
     def dynamodb(self) -> "DynamoDBClient":  # noqa: D102

@@ -25,7 +25,7 @@ from tests.unit.fakes import FakeCloudFormation, FakeStack, Pages, client_error
 from tests.unit.plane import BUCKET, Plane, client, control_plane, is_group, launch, read_template
 
 # Seconds, and tries: as the queues and the schedule of template.yaml have them.
-VISIBILITY, TRIES, SWEEP_EVERY, PASS_SECONDS = 360, 10, 300, 60
+VISIBILITY, TRIES, SWEEP_EVERY, PASS_SECONDS = 360, 100, 300, 60
 # What ends a stack operation, and after how many seconds.
 ENDS = {
     "CREATE_IN_PROGRESS": ("CREATE_COMPLETE", 40),

@@ -1,10 +1,16 @@
 """The sweep: it reads everything in pages, and wakes whom nobody else woke."""
 
+import io
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, cast
 
 import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
 
+import handlers.sweep
+from reconciler.clients import Clients
 from reconciler.facts import Actual, digest
 from reconciler.outcomes import AwsError
 from reconciler.record import ABSENT, Record
@@ -280,3 +286,33 @@ def test_a_pass_is_not_lost_on_the_way(ready: Plane) -> None:
     run(ready)
     run(ready)
     assert woken(ready) == ["demo", "demo"]
+
+
+class Refusal(io.BytesIO):
+    """The body of an answer, as botocore reads it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.read()
+
+
+def tries_against_throttling(clients: Clients, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often a call is made that is throttled for ever."""
+    tried: list[str] = []
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda seconds: None)
+
+    def refuse(request: Any, **_: Any) -> AWSResponse:
+        tried.append(request.url)
+        error = b"<Response><Errors><Error><Code>RequestLimitExceeded</Code></Error></Errors></Response>"
+        return AWSResponse(request.url, 503, {}, cast("Any", Refusal(error)))
+
+    clients.ec2.meta.events.register("before-send", refuse)
+    with pytest.raises(ClientError):
+        clients.ec2.describe_vpcs()
+    return len(tried)
+
+
+def test_a_sweep_outlasts_throttling_that_a_pass_leaves_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DEFAULT_REGION": "us-east-1", "ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    assert tries_against_throttling(handlers.sweep._clients(), monkeypatch) == 10
+    assert tries_against_throttling(Clients(), monkeypatch) == 4

@@ -476,7 +476,7 @@ def test_every_queue_that_is_read_has_a_dead_letter_queue_of_its_kind_and_an_ala
     for name in ("Wakes", "Background", "Inbox"):
         properties = queues[f"{name}Queue"]["Properties"]
         [dead] = [properties["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]]
-        assert properties["RedrivePolicy"]["maxReceiveCount"] == 10
+        assert properties["RedrivePolicy"]["maxReceiveCount"] == 100
         assert queues[dead]["Properties"].get("FifoQueue") == properties.get("FifoQueue")
         assert dead in alarmed
     assert "StreamFailures" in alarmed
