@@ -16,6 +16,7 @@
 | `functions` | Lambda's environment: the package and the SDK alone |
 | `access` | tags and roles for IAM's evaluation |
 | `decisions` | what that evaluation decided |
+| `weather` | a share of the calls of functions that fails, at random |
 | `seeds` | public images and the parameters that name them |
 | `settings` | what a test can set while it runs |
 """
@@ -32,17 +33,18 @@ ORDER = ("functions", "seeds", "ec2", "resources", "groups", "batch", "batch_res
 
 def register() -> Asgi:
     """Add everything to the MiniStack of this process; returns its ASGI application."""
-    from local.additions import decisions, settings
+    from local.additions import decisions, settings, weather
     from local.additions.emulator import app as emulator
 
     for name in ORDER:
         import_module(f"local.additions.{name}").register()
-    own = {each.PATH: each.answer for each in (settings, decisions)}
+    own = {each.PATH: each.answer for each in (settings, decisions, weather)}
+    app = weather.faulty(emulator.app)
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:
         answer = own.get(scope.get("path", ""))
         if answer is None:
-            await emulator.app(scope, receive, send)
+            await app(scope, receive, send)
             return
         status, body = answer(scope["method"], (await receive()).get("body", b""))
         headers = [(b"content-type", b"application/json")]

@@ -6,17 +6,21 @@ that forgets a dependency would work here and fail on AWS.
 What Lambda does for a function it does with the function's role: it reads the sources of events and writes the log
 (Lambda Developer Guide, "Execution role permissions", and the pages on Amazon SQS and DynamoDB as event sources).
 MiniStack does it in nobody's name.
+
+A FIFO queue's message groups can be worked on at once, as Lambda does it: MiniStack takes one batch at a time, since a
+batch may mix groups. A batch of one message cannot, and SQS holds back a group that is being worked on.
 """
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from local import runtime
 from local.additions.access import role_may
 from local.additions.emulator import app, lambda_runtime, lambda_svc, logs
+from local.additions.settings import settings
 
 # What a mapping needs on its source, by the source's service, and what it needs on everything.
 POLLING = {
@@ -41,6 +45,7 @@ def register() -> None:
         return (runtime.interpreter() if asked.startswith("python") else binary), script
 
     lambda_runtime._detect_runtime_binary = base_interpreter
+    lambda_svc._sqs_esm_concurrency = _concurrency(lambda_svc._sqs_esm_concurrency)
     if app.AUTH:
         _act_with_roles()
 
@@ -73,3 +78,13 @@ def _may_poll(mapping: dict[str, Any]) -> bool:
 
 def _may(role: str, actions: Iterable[str], arn: str) -> bool:
     return all(role_may(role, "AWSLambda", action, arn) for action in actions)
+
+
+def _concurrency(limit: Callable[..., int]) -> Callable[..., int]:
+    def at_once(mapping: Any, function: Any, config: Any, queue: Any = None) -> int:
+        if queue and queue["is_fifo"] and mapping.get("BatchSize") == 1:
+            most = (mapping.get("ScalingConfig") or {}).get("MaximumConcurrency")
+            return min(settings.groups_at_once, int(most)) if most else settings.groups_at_once
+        return limit(mapping, function, config, queue)
+
+    return at_once

@@ -28,6 +28,11 @@ class Settings:
     """Steps of stack operations that fail. Keys, of which all that are given have to match: ``Stack``,
     ``LogicalResourceId``, ``ResourceType``, ``Operation`` (create, update, tag, delete; rollback for any
     step that undoes a failed operation); ``Reason`` is what the stack's event then says. ``{}`` matches every step."""
+    groups_at_once: int = 1
+    """How many batches of a FIFO queue a Lambda function gets at once, where a batch holds one message; each is then of
+    another message group."""
+    faults: float = 0.0
+    """The share of the calls of Lambda functions that fail, in one of the ways of `local.additions.weather`."""
     retry_seconds: float = 1.0
     """An Auto Scaling group whose launch failed tries again after this time, doubled at each failure."""
 
