@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import cold, package, peers, planning, proof, reaction, scale, world
+from bench import cold, package, passes, peers, planning, proof, reaction, scale, world
 from bench.figure import Figure
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -16,6 +16,7 @@ MEASURES = {
     "cold": cold.measure,
     "planning": planning.measure,
     "scale": scale.measure,
+    "passes": passes.measure,
     "world": world.measure,
     "reaction": reaction.measure,
     "peers": peers.measure,

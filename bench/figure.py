@@ -1,5 +1,7 @@
-"""One measured figure."""
+"""Measured figures, and how they grow."""
 
+import math
+import statistics
 from dataclasses import asdict, dataclass
 
 
@@ -17,3 +19,8 @@ class Figure:
     def as_json(self) -> dict[str, str | float]:
         """As it stands in results.json."""
         return asdict(self)
+
+
+def exponent(points: list[tuple[float, float]]) -> float:
+    """The slope of the least-squares line through the logarithms: by which power the second grows with the first."""
+    return statistics.linear_regression(*(list(map(math.log, side)) for side in zip(*points, strict=True))).slope
