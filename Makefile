@@ -4,6 +4,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+SOAK_ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := .venv/.installed
@@ -14,7 +15,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export SAM_CLI_TELEMETRY := 0
 export AWS_EC2_METADATA_DISABLED := true
 
-.PHONY: help venv demo test unit integration e2e lint format types contracts templates fuzz rights bench schemas lock clean
+.PHONY: help venv demo test unit integration e2e lint format types contracts templates fuzz rights soak bench schemas lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,6 +66,9 @@ fuzz: $(STAMP) ## 20,000 cases each: specs, damaged items, items and events thro
 
 rights: $(STAMP) ## Take each right from each role in turn; prints how many are missed
 	$(BIN)/python -m pytest tests/rights/mutants.py tests/rights/test_table.py -n 2 $(PYTEST_ARGS)
+
+soak: $(STAMP) ## 200 clusters on a local AWS, 20 minutes of edits, 5% of calls failing; SOAK_ARGS for less
+	$(BIN)/python -m tests.soak $(SOAK_ARGS)
 
 bench: $(STAMP) ## Print one figure a line, write bench/results.json
 	$(BIN)/python -m bench
