@@ -14,10 +14,6 @@ if TYPE_CHECKING:
     from cli.seen import Seen
     from reconciler.cluster import Cluster, SharedStorage, Spec
 
-# Characters.
-INDENT = 2
-LABEL = 24
-
 
 def describe(ctx: typer.Context, names: Names = None) -> None:
     """Show clusters in detail: what is wanted, what is there, conditions, queues, events."""
@@ -32,24 +28,24 @@ def describe(ctx: typer.Context, names: Names = None) -> None:
 
 def _describe(cluster: Seen, events: Sequence[Mapping[str, Any]]) -> None:
     from cli.events import print_events
-    from cli.terminal import age
+    from cli.terminal import INDENT, age, fields, section, titled
     from reconciler.cluster import Invalid, parse
 
     document = cluster.document()
     parsed = parse(document)
-    _print(_identity(cluster, document["metadata"]))
+    fields(_identity(cluster, document["metadata"]))
     if isinstance(parsed, Invalid):
-        _section("Spec", [(str(error.field), f"{error.value}: {error.rule}; {error.fix}") for error in parsed.errors])
+        section("Spec", [(str(error.field), f"{error.value}: {error.rule}; {error.fix}") for error in parsed.errors])
     else:
-        _section("Spec", [(label, value(parsed.spec)) for label, value in SPEC.items()])
-    _section("Status", _status(cluster))
-    _table("Queues", QUEUES, _queues(cluster, None if isinstance(parsed, Invalid) else parsed))
-    _table(
+        section("Spec", [(label, value(parsed.spec)) for label, value in SPEC.items()])
+    section("Status", _status(cluster))
+    titled("Queues", QUEUES, _queues(cluster, None if isinstance(parsed, Invalid) else parsed))
+    titled(
         "Conditions",
         ("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"),
         [[c["type"], c["status"], c["reason"], age(c["lastTransitionTime"]), c["message"]] for c in cluster.conditions],
     )
-    _table("Retained", ("TYPE", "ID", "POLICY"), [_values(r, "type", "id", "policy") for r in _of(cluster, "retained")])
+    titled("Retained", ("TYPE", "ID", "POLICY"), [_values(r, "type", "id", "policy") for r in _of(cluster, "retained")])
     typer.echo(f"Events:{'' if events else '  <none>'}")
     if events:
         print_events(events, of_many=False, indent=INDENT)
@@ -134,24 +130,3 @@ def _joined(*parts: object) -> str:
 
 def _pairs(pairs: object) -> str:
     return ", ".join(f"{key}={value}" for key, value in pairs.items()) if isinstance(pairs, Mapping) else ""
-
-
-def _print(lines: Sequence[tuple[str, object]], indent: int = 0) -> None:
-    from cli.terminal import shown
-
-    for label, value in lines:
-        typer.echo(f"{' ' * indent}{label + ':':<{LABEL - indent}}{shown(value)}")
-
-
-def _section(title: str, lines: Sequence[tuple[str, object]]) -> None:
-    typer.echo(f"{title}:")
-    _print([(label, value) for label, value in lines if value != ""], INDENT)
-
-
-def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    from cli.terminal import table
-
-    if not rows:
-        return
-    typer.echo(f"{title}:")
-    table(columns, rows, indent=INDENT)

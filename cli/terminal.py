@@ -16,12 +16,19 @@ from rich.table import Table
 from rich.text import Text
 
 NONE = "<none>"
+# Characters.
+INDENT = 2
+LABEL = 24
 # Characters. No table is as wide: without a terminal nothing is folded, so that a row is a line for grep and awk.
 UNBOUNDED = 1 << 16
 STYLES: dict[str, str] = {
     **dict.fromkeys(("Ready", "True", "Normal"), "green"),
     **dict.fromkeys(("Failed", "Invalid", "Held", "Degraded", "Warning"), "red"),
     **dict.fromkeys(("Creating", "Updating", "Scaling", "Deleting", "Pending", "Paused"), "yellow"),
+    # As AWS Batch and ECS write them.
+    **dict.fromkeys(("SUCCEEDED", "RUNNING", "ENABLED", "VALID", "ACTIVE"), "green"),
+    **dict.fromkeys(("FAILED", "DISABLED", "INVALID"), "red"),
+    **dict.fromkeys(("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "CREATING", "UPDATING", "DELETING"), "yellow"),
 }
 # An age shows two units while the second still says something: up to so many seconds, in units of so many.
 AGES: tuple[tuple[int, tuple[tuple[int, str], ...]], ...] = (
@@ -39,9 +46,12 @@ YEARS = ((365 * 86400, "y"), (86400, "d"))
 def age(since: float | str | None) -> str:
     """How long ago a time was (seconds since the epoch, or as a status writes it), as kubectl shows it."""
     at = _epoch(since)
-    if at is None:
-        return NONE
-    left = max(0, int(time.time() - at))
+    return NONE if at is None else lasted(time.time() - at)
+
+
+def lasted(seconds: float) -> str:
+    """So many seconds, as kubectl shows an age."""
+    left = max(0, int(seconds))
     units = next((units for limit, units in AGES if left < limit), YEARS)
     text = ""
     for size, unit in units:
@@ -87,6 +97,26 @@ def table(
         grid.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
     _print(console, Padding(grid, (0, 0, 0, indent), expand=False))
     return minimal
+
+
+def fields(lines: Iterable[tuple[str, object]], indent: int = 0) -> None:
+    """Print names and values, a line each."""
+    for label, value in lines:
+        typer.echo(f"{' ' * indent}{label + ':':<{LABEL - indent}}{shown(value)}")
+
+
+def section(title: str, lines: Iterable[tuple[str, object]]) -> None:
+    """Print names and values below a title; those without a value are left out."""
+    typer.echo(f"{title}:")
+    fields([(label, value) for label, value in lines if value != ""], INDENT)
+
+
+def titled(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table below a title, if it has any rows."""
+    if not rows:
+        return
+    typer.echo(f"{title}:")
+    table(columns, rows, indent=INDENT)
 
 
 def _print(console: Console, grid: Padding) -> None:
