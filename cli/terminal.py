@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 NONE = "<none>"
-# Characters.
+# Characters: before what stands below a title, of a name with its blanks, between two columns.
 INDENT = 2
 LABEL = 24
+GAP = 3
 # Characters. No table is as wide: without a terminal nothing is folded, so that a row is a line for grep and awk.
 UNBOUNDED = 1 << 16
 STYLES: dict[str, str] = {
@@ -89,14 +90,32 @@ def table(
     found = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     minimal = [max(pair) for pair in zip(found, widths or found, strict=True)]
     console = _console()
-    grid = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_header=header, header_style="bold")
-    for name, width in zip(columns[:-1], minimal, strict=False):
+    if console.is_terminal:
+        _grid(console, columns, cells, minimal, header=header, indent=indent)
+        return minimal
+    for line in (list(columns), *cells) if header else cells:
+        text = "".join(cell.ljust(width + GAP) for cell, width in zip(line, minimal, strict=True))
+        typer.echo(f"{' ' * indent}{text.rstrip()}")
+    return minimal
+
+
+def _grid(
+    console: Console,
+    columns: Sequence[str],
+    cells: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    *,
+    header: bool,
+    indent: int,
+) -> None:
+    """A table for people: in colours, and folded where the terminal ends."""
+    grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=header, header_style="bold")
+    for name, width in zip(columns[:-1], widths, strict=False):
         grid.add_column(name, no_wrap=True, min_width=width)
     grid.add_column(columns[-1], overflow="fold")
     for row in cells:
         grid.add_row(*(Text(cell, STYLES.get(cell, "")) for cell in row))
-    _print(console, Padding(grid, (0, 0, 0, indent), expand=False))
-    return minimal
+    console.print(Padding(grid, (0, 0, 0, indent), expand=False))
 
 
 def fields(lines: Iterable[tuple[str, object]], indent: int = 0) -> None:
@@ -117,16 +136,6 @@ def titled(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]])
         return
     typer.echo(f"{title}:")
     table(columns, rows, indent=INDENT)
-
-
-def _print(console: Console, grid: Padding) -> None:
-    if console.is_terminal:
-        console.print(grid)
-        return
-    with console.capture() as captured:
-        console.print(grid)
-    for line in captured.get().splitlines():
-        typer.echo(line.rstrip())
 
 
 def coloured(line: str, style: str) -> None:
