@@ -14,6 +14,7 @@ from cli.diff import diff
 from cli.events import events
 from cli.failures import explained
 from cli.get import get
+from cli.job.verbs import job
 from cli.local_aws import local
 from cli.options import Target, hoisted
 from cli.schema import explain, schema
@@ -71,4 +72,5 @@ def muster(
 for verb in (apply, get, describe, diff, events, wait, delete, schema, version):
     app.command()(verb)
 app.command(hidden=True)(explain)
+app.add_typer(job, name="job")
 app.add_typer(local, name="local")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 # The options of `muster` itself; like kubectl's they may stand on either side of the verb.
 GLOBAL = ("--stack", "--region", "--profile")
 PREFIXES = ("cluster/", "clusters/")
+# After these come another command's words, and options that are not ours; `job submit` takes the global ones itself.
+LAST = (["--"], ["job", "submit"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Target:
     region: str | None = None
     profile: str | None = None
 
+    def aimed(self, stack: str, region: str, profile: str) -> Target:
+        """This target, but for what is given."""
+        return Target(stack or self.stack, region or self.region, profile or self.profile)
+
     def plane(self) -> Plane:
         """The control plane itself. Raises Failure when there is none of that name."""
         from cli.plane import find
@@ -32,7 +38,7 @@ class Target:
 
 def hoisted(args: list[str]) -> list[str]:
     """The arguments with the global options in front of the verb, wherever they stood before a `--`."""
-    end = args.index("--") if "--" in args else len(args)
+    end = min(_after(args, words) for words in LAST)
     front, rest, left = list[str](), list[str](), iter(args[:end])
     for arg in left:
         if arg in GLOBAL:
@@ -42,6 +48,16 @@ def hoisted(args: list[str]) -> list[str]:
         else:
             rest.append(arg)
     return [*front, *rest, *args[end:]]
+
+
+def _after(args: list[str], words: list[str]) -> int:
+    """Where the arguments go on after these words, whatever stands between them; the end if they are not there."""
+    at = 0
+    for word in words:
+        if word not in args[at:]:
+            return len(args)
+        at = args.index(word, at) + 1
+    return at
 
 
 def bare(name: str) -> str:

@@ -16,12 +16,12 @@ PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def ticks(seconds: float = math.inf) -> Iterator[None]:
+def ticks(seconds: float = math.inf, interval: float | None = None) -> Iterator[None]:
     """Now, and again at each interval until the time is up; at least once, and once more at its very end."""
     deadline = monotonic() + seconds
     yield
     while (left := deadline - monotonic()) > 0:
-        sleep(min(INTERVAL, left))
+        sleep(min(interval or INTERVAL, left))
         yield
 
 

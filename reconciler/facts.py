@@ -32,9 +32,24 @@ def group_name(cluster: str, queue: str) -> str:
     return f"{STACK_PREFIX}{cluster}.{queue}"
 
 
+def job_queue_name(cluster: str, queue: str) -> str:
+    """The name of the Batch job queue of a queue. The underscore can be in neither part, so it splits back."""
+    return f"{STACK_PREFIX}{cluster}_{queue}"
+
+
+def job_definition_name(cluster: str, definition: str) -> str:
+    """The name of a Batch job definition of a cluster; it splits as a queue's does."""
+    return f"{STACK_PREFIX}{cluster}_{definition}"
+
+
 def artifacts_prefix(cluster: str) -> str:
     """Where a cluster's objects lie in the artifacts bucket."""
     return f"clusters/{cluster}/"
+
+
+def jobs_prefix(cluster: str) -> str:
+    """Where the files of a cluster's jobs lie in the artifacts bucket."""
+    return f"{artifacts_prefix(cluster)}jobs/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from reconciler.record import Lease, Record
 from reconciler.store import Store, content_hash, decode, encode
 from reconciler.version import VERSION
 from tests.unit import factories
+from tests.unit.cli.batch import Batch
 
 SPECS, STATE = "specs-table", "state-table"
 OUTPUTS = {
@@ -180,3 +181,14 @@ def make_tables(dynamodb: Any) -> None:
             }
         ],
     )
+
+
+@pytest.fixture
+def batch(world: World, monkeypatch: pytest.MonkeyPatch) -> Batch:
+    """AWS Batch beside a control plane, with one queue and one definition of cluster demo."""
+    monkeypatch.setenv("MUSTER_CLUSTER", "demo")
+    made = Batch(monkeypatch)
+    made.queue()
+    made.definition()
+    client("s3").create_bucket(Bucket=OUTPUTS["ArtifactsBucket"])
+    return made
