@@ -105,7 +105,7 @@ def _storage(storage: SharedStorage) -> str:
 SPEC: dict[str, Callable[[Spec], object]] = {
     "Scheduler": lambda spec: spec.scheduler,
     "Image": lambda spec: spec.image.ami or spec.image.os,
-    "Head Node": lambda spec: spec.head_node.instance_type,
+    "Head Node": lambda spec: spec.head_node.instance_type if spec.head_node else "",
     "Network": lambda spec: _joined(spec.network.vpc_id, *spec.network.subnet_ids),
     "Shared Storage": lambda spec: ", ".join(_storage(storage) for storage in spec.shared_storage),
     "Tags": lambda spec: _pairs(spec.tags),

@@ -42,6 +42,11 @@ def job_definition_name(cluster: str, definition: str) -> str:
     return f"{STACK_PREFIX}{cluster}_{definition}"
 
 
+def repository_name(cluster: str) -> str:
+    """The name of the ECR repository of a cluster's images."""
+    return f"muster/{cluster}"
+
+
 def artifacts_prefix(cluster: str) -> str:
     """Where a cluster's objects lie in the artifacts bucket."""
     return f"clusters/{cluster}/"
@@ -50,6 +55,11 @@ def artifacts_prefix(cluster: str) -> str:
 def jobs_prefix(cluster: str) -> str:
     """Where the files of a cluster's jobs lie in the artifacts bucket."""
     return f"{artifacts_prefix(cluster)}jobs/"
+
+
+def sources_prefix(cluster: str) -> str:
+    """Where the sources of a cluster's images lie in the artifacts bucket."""
+    return f"{artifacts_prefix(cluster)}sources/"
 
 
 @dataclass(frozen=True, slots=True)

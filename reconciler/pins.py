@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """`images`: "<os>/<architecture>" to AMI id. `zones`: subnet id to Availability Zone name."""
+    """`images`: "<os>/<architecture>" to AMI id. `zones`: subnet id to Availability Zone name. `archives`: address
+    of an S3 object to what tells one content of it from another.
+    """
 
     images: Mapping[str, str] = field(default_factory=dict[str, str])
     zones: Mapping[str, str] = field(default_factory=dict[str, str])
+    archives: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -7,6 +7,7 @@ Images and zones found here are pinned in the record.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from reconciler.cluster import Cluster, FieldError, architecture
@@ -40,7 +41,7 @@ def resolve(clients: Clients, cluster: Cluster, pins: Pins) -> tuple[Pins, tuple
         images = dict(pins.images)
         for key in sorted(required_images(cluster) - images.keys()):
             images[key] = _image(clients, key)
-    return Pins(images, {**pins.zones, **zones}), tuple(errors)
+    return replace(pins, images=images, zones={**pins.zones, **zones}), tuple(errors)
 
 
 def _image(clients: Clients, key: str) -> str:
@@ -51,18 +52,27 @@ def subnet_fields(cluster: Cluster) -> Iterable[tuple[str, str]]:
     """Each place of the spec that names a subnet, and the subnet."""
     spec = cluster.spec
     yield from ((f"spec.network.subnetIds[{i}]", subnet) for i, subnet in enumerate(spec.network.subnet_ids))
-    if spec.head_node.subnet_id:
+    if spec.head_node and spec.head_node.subnet_id:
         yield "spec.headNode.subnetId", spec.head_node.subnet_id
     for q, queue in enumerate(spec.queues):
         yield from ((f"spec.queues[{q}].subnetIds[{i}]", subnet) for i, subnet in enumerate(queue.subnet_ids or ()))
+    for e, environment in enumerate(spec.batch.compute_environments if spec.batch else ()):
+        at = f"spec.batch.computeEnvironments[{e}].subnetIds"
+        yield from ((f"{at}[{i}]", subnet) for i, subnet in enumerate(environment.subnet_ids or ()))
 
 
 def instance_type_fields(cluster: Cluster) -> Iterable[tuple[str, str, bool]]:
     """Each place of the spec that names an instance type, the type, and whether it must be able to do EFA."""
-    yield "spec.headNode.instanceType", cluster.spec.head_node.instance_type, False
+    if cluster.spec.head_node:
+        yield "spec.headNode.instanceType", cluster.spec.head_node.instance_type, False
     for q, queue in enumerate(cluster.spec.queues):
         for i, name in enumerate(queue.instance_types):
             yield f"spec.queues[{q}].instanceTypes[{i}]", name, queue.efa
+    for e, environment in enumerate(cluster.spec.batch.compute_environments if cluster.spec.batch else ()):
+        for i, name in enumerate(environment.instance_types):
+            # Families, and Batch's own words for many of them, are no types that EC2 could be asked for.
+            if "." in name:
+                yield f"spec.batch.computeEnvironments[{e}].instanceTypes[{i}]", name, False
 
 
 def _subnets(clients: Clients, cluster: Cluster) -> tuple[dict[str, str], list[FieldError]]:

@@ -1,5 +1,6 @@
 """The Cluster resource: its models, its rules, and its ways in and out."""
 
+from reconciler.cluster.batch import Batch
 from reconciler.cluster.canonical import spec_hash
 from reconciler.cluster.compute import Bounds, HeadNode, Image, Queue, RootVolume
 from reconciler.cluster.document import from_item, to_item
@@ -13,6 +14,7 @@ __all__ = [
     "API_VERSION",
     "KIND",
     "Architecture",
+    "Batch",
     "Bounds",
     "Cluster",
     "Ebs",

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from reconciler.cluster.base import Distinct, Items, Model
+from reconciler.cluster.batch import Batch
 from reconciler.cluster.compute import HeadNode, Image, Queue
 from reconciler.cluster.storage import SharedStorage
 from reconciler.cluster.text import (
@@ -115,12 +116,31 @@ class Logs(Model):
 class Spec(Model):
     """What the user wants."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"scheduler": {"const": "awsbatch"}}, "required": ["scheduler"]},
+            "then": {"properties": {"headNode": False, "queues": False}, "required": ["batch"]},
+            "else": {
+                "properties": {"batch": False, "queues": {"minItems": 1}},
+                "required": ["headNode", "queues"],
+            },
+        }
+    )
+
     scheduler: Literal["none", "slurm", "awsbatch"] = Field(
         default="none", description="Job scheduler. slurm and awsbatch are not supported yet."
     )
     image: Image = Field(default=Image(), description="Operating system or machine image of the nodes.")
-    head_node: HeadNode = Field(description="The head node.")
-    queues: Items[Queue] = Field(min_length=1, max_length=10, description="Queues of compute nodes.")
+    head_node: HeadNode | None = Field(
+        default=None, description="The head node. Required unless scheduler is awsbatch."
+    )
+    queues: Items[Queue] = Field(
+        default=(), max_length=10, description="Queues of compute nodes. At least one, unless scheduler is awsbatch."
+    )
+    batch: Batch | None = Field(
+        default=None,
+        description="AWS Batch. Required with scheduler awsbatch, and only with it.",
+    )
     network: Network = Field(description="VPC, subnets, security groups, addresses.")
     shared_storage: Items[SharedStorage] = Field(
         default=(), max_length=20, description="Storage that all nodes share; at most 5 EBS volumes among it."

@@ -12,7 +12,7 @@ from reconciler.cluster.model import Cluster
 from reconciler.cluster.text import KINDS
 
 # Fields whose values are the user's alone: arguments may carry what should not be in a status.
-PRIVATE = frozenset({"args", "annotations"})
+PRIVATE = frozenset({"args", "annotations", "command", "dockerfile", "environment"})
 
 
 class Advice(NamedTuple):

@@ -185,6 +185,54 @@ DAILY_TIME = Kind(
     "03:00",
 )
 
+BATCH_INSTANCE_TYPE = Kind(
+    r"^(?:optimal|default_x86_64|default_arm64|[a-z][a-z0-9-]{0,23}(?:\.[a-z0-9][a-z0-9-]{1,19})?)$",
+    "an EC2 instance type, a family of them, or optimal, default_x86_64, default_arm64",
+    "c7i",
+)
+DOCKERFILE = Kind(
+    "^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]+$",
+    "the text of a Dockerfile, without control characters but tabs and line breaks",
+    "FROM public.ecr.aws/amazonlinux/amazonlinux:2023",
+)
+ENVIRONMENT_NAME = Kind(
+    r"^[A-Za-z_][A-Za-z0-9_]{0,127}$",
+    "1 to 128 letters, digits and _; it does not start with a digit",
+    "OMP_NUM_THREADS",
+)
+IMAGE_URI = Kind(
+    r"^[a-z0-9][a-z0-9.-]{0,127}(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]{1,2}[a-z0-9]+)*)*"
+    r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?(?:@sha256:[0-9a-f]{64})?$",
+    "a container image: registry and repository, then :tag or @sha256:digest",
+    "public.ecr.aws/amazonlinux/amazonlinux:2023",
+)
+EXIT_CODE_PATTERN = Kind(
+    r"^(?:[0-9]{1,511}\*?|\*)$",
+    "digits, perhaps with * at the end, or * alone",
+    "137",
+)
+RETRY_PATTERN = Kind(
+    r"^(?:[A-Za-z0-9. :]{1,511}\*?|\*)$",
+    "1 to 511 letters, digits, spaces, . and :, perhaps with * at the end, or * alone",
+    "Host EC2*",
+)
+S3_OBJECT = Kind(
+    r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/[A-Za-z0-9/_.=+@-]{1,800}$",
+    "s3://bucket/key with letters, digits and / _ . = + @ -",
+    "s3://my-sources/images/blast.zip",
+)
+SECRET_ARN = Kind(
+    r"^arn:aws[a-z-]{0,20}:(?:secretsmanager:[a-z0-9-]{1,30}:[0-9]{12}:secret:[A-Za-z0-9/_+=.@-]{1,512}(?::[A-Za-z0-9_.-]*){0,3}"
+    r"|ssm:[a-z0-9-]{1,30}:[0-9]{12}:parameter/[A-Za-z0-9/_.-]{1,1011})$",
+    "the ARN of a Secrets Manager secret or of an SSM parameter",
+    "arn:aws:secretsmanager:eu-west-1:123456789012:secret:licence-AbCdEf",
+)
+SHARE_NAME = Kind(
+    r"^[A-Za-z0-9]{1,254}\*?$",
+    "1 to 255 letters and digits, perhaps with * at the end",
+    "physics",
+)
+
 KINDS = {kind.pattern: kind for kind in list(globals().values()) if isinstance(kind, Kind)}
 
 ClusterName = Annotated[str, Field(pattern=CLUSTER_NAME.pattern, max_length=60)]
@@ -219,4 +267,14 @@ LabelValue = Annotated[str, Field(pattern=LABEL_VALUE.pattern, max_length=63)]
 Annotation = Annotated[str, Field(pattern=ANNOTATION.pattern, max_length=16384)]
 Consent = Annotated[str, Field(pattern=CONSENT.pattern, max_length=45)]
 WeeklyTime = Annotated[str, Field(pattern=WEEKLY_TIME.pattern, max_length=7)]
+BatchInstanceType = Annotated[str, Field(pattern=BATCH_INSTANCE_TYPE.pattern, max_length=45)]
+Dockerfile = Annotated[str, Field(pattern=DOCKERFILE.pattern, max_length=16384)]
+EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME.pattern, max_length=128)]
+EnvironmentValue = Annotated[str, Field(pattern=ARGUMENT.pattern, max_length=2048)]
+ImageUri = Annotated[str, Field(pattern=IMAGE_URI.pattern, max_length=512)]
+ExitCodePattern = Annotated[str, Field(pattern=EXIT_CODE_PATTERN.pattern, max_length=512)]
+RetryPattern = Annotated[str, Field(pattern=RETRY_PATTERN.pattern, max_length=512)]
+S3Object = Annotated[str, Field(pattern=S3_OBJECT.pattern, max_length=900)]
+SecretArn = Annotated[str, Field(pattern=SECRET_ARN.pattern, max_length=1100)]
+ShareName = Annotated[str, Field(pattern=SHARE_NAME.pattern, max_length=255)]
 DailyTime = Annotated[str, Field(pattern=DAILY_TIME.pattern, max_length=5)]

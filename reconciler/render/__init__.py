@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from reconciler.cluster import Cluster
 from reconciler.facts import HASH_TAG, VERSION_TAG
 from reconciler.pins import Pins
-from reconciler.render import head_node, iam, network, notifications, queues, storage
+from reconciler.render import batch, head_node, iam, network, notifications, queues, storage
 from reconciler.render.context import (
     HEAD_NODE,
     Context,
@@ -53,7 +53,7 @@ class Rendered:
 def required_images(cluster: Cluster) -> set[str]:
     """The images (`<os>/<architecture>`) that have to be pinned to render a cluster."""
     spec = cluster.spec
-    nodes = [(spec.head_node.instance_type, spec.head_node.ami)]
+    nodes = [(spec.head_node.instance_type, spec.head_node.ami)] if spec.head_node else []
     nodes += [(queue.instance_types[0], queue.ami) for queue in spec.queues]
     return {image_key(spec.image.os, kind) for kind, ami in nodes if not (ami or spec.image.ami)}
 
@@ -61,8 +61,9 @@ def required_images(cluster: Cluster) -> set[str]:
 def required_zones(cluster: Cluster) -> set[str]:
     """The subnets whose Availability Zone has to be pinned to render a cluster: all that its nodes are in."""
     spec = cluster.spec
-    head = spec.head_node.subnet_id or spec.network.subnet_ids[0]
-    return {head}.union(*(queue.subnet_ids or spec.network.subnet_ids for queue in spec.queues))
+    home = (spec.head_node and spec.head_node.subnet_id) or spec.network.subnet_ids[0]
+    parts = [*spec.queues, *(spec.batch.compute_environments if spec.batch else ())]
+    return {home}.union(*(part.subnet_ids or spec.network.subnet_ids for part in parts))
 
 
 def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
@@ -84,7 +85,7 @@ def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
         hash=digest,
         tags={**context.tags, HASH_TAG: digest, VERSION_TAG: VERSION},
         names={
-            HEAD_NODE: "headNode",
+            **({HEAD_NODE: "headNode"} if context.spec.head_node else {}),
             **{queues.group(queue): f"queues/{queue.name}" for queue in context.spec.queues},
             **storage.names(context),
         },
@@ -93,6 +94,8 @@ def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
 
 
 def _resources(context: Context) -> Resources:
+    if context.spec.batch:
+        return {**network.compute(context), **batch.resources(context), **storage.resources(context)}
     return {
         **network.resources(context),
         **notifications.resources(context),
@@ -104,6 +107,11 @@ def _resources(context: Context) -> Resources:
 
 
 def _outputs(context: Context) -> dict[str, Json]:
+    values = batch.outputs() if context.spec.batch else _node_outputs(context)
+    return {name: {"Value": value} for name, value in values.items()}
+
+
+def _node_outputs(context: Context) -> dict[str, object]:
     own = not context.spec.network.security_group_ids
     groups: list[object] = [
         *(network.node_groups(context, network.HEAD_GROUP)),
@@ -123,4 +131,4 @@ def _outputs(context: Context) -> dict[str, Json]:
         template = queues.launch_template(queue)
         values[template] = ref(template)
         values[f"{template}Version"] = attribute(template, "LatestVersionNumber")
-    return {name: {"Value": value} for name, value in values.items()}
+    return values

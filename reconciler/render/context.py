@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from reconciler.cluster import Cluster, Queue, Spec, architecture
+from reconciler.cluster import Batch, Cluster, HeadNode, Queue, Spec, architecture
 from reconciler.facts import CLUSTER_TAG, OWNER_TAG
 from reconciler.pins import Pins
 from reconciler.render.site import Site
@@ -100,9 +100,33 @@ class Context:
         return {**self.spec.tags, **self.marks}
 
     @property
+    def head(self) -> HeadNode:
+        """The head node; only what belongs to one asks."""
+        assert self.spec.head_node is not None
+        return self.spec.head_node
+
+    @property
     def head_subnet(self) -> str:
         """The head node's subnet."""
-        return self.spec.head_node.subnet_id or self.spec.network.subnet_ids[0]
+        return self.head.subnet_id or self.spec.network.subnet_ids[0]
+
+    @property
+    def batch(self) -> Batch:
+        """The Batch part; only what belongs to one asks."""
+        assert self.spec.batch is not None
+        return self.spec.batch
+
+    @property
+    def home_subnet(self) -> str:
+        """The subnet that cannot change: the head node's, or of a cluster without one the first."""
+        return self.head_subnet if self.spec.head_node else self.spec.network.subnet_ids[0]
+
+    @property
+    def node_subnets(self) -> list[str]:
+        """All subnets that nodes or jobs run in, sorted."""
+        environments = self.spec.batch.compute_environments if self.spec.batch else ()
+        given = [queue.subnet_ids for queue in self.spec.queues] + [each.subnet_ids for each in environments]
+        return sorted({subnet for subnets in given for subnet in subnets or self.spec.network.subnet_ids})
 
     def subnets(self, queue: Queue) -> list[str]:
         """The subnets of a queue."""

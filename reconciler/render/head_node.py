@@ -19,15 +19,10 @@ ROOT_DEVICES = {"alinux2023": "/dev/xvda", "ubuntu2204": "/dev/sda1", "ubuntu240
 METADATA_OPTIONS = {"HttpEndpoint": "enabled", "HttpPutResponseHopLimit": 1, "HttpTokens": "required"}
 
 
-def devices(context: Context, volume: RootVolume) -> list[Json]:
-    """The block devices of a node.
-
-    The root volume is encrypted whatever the image's is, and goes with the node. Instance-store disks that
-    are no NVMe devices exist only if they are asked for (EC2 user guide, instance store volumes); a type has
-    at most 24.
-    """
-    root = {
-        "DeviceName": ROOT_DEVICES[context.spec.image.os],
+def root_device(name: str, volume: RootVolume) -> Json:
+    """A root volume. It is encrypted whatever the image's is, and goes with the node."""
+    return {
+        "DeviceName": name,
         "Ebs": present(
             DeleteOnTermination=True,
             Encrypted=True,
@@ -38,6 +33,15 @@ def devices(context: Context, volume: RootVolume) -> list[Json]:
             VolumeType=volume.type,
         ),
     }
+
+
+def devices(context: Context, volume: RootVolume) -> list[Json]:
+    """The block devices of a node.
+
+    Instance-store disks that are no NVMe devices exist only if they are asked for (EC2 user guide, instance store
+    volumes); a type has at most 24.
+    """
+    root = root_device(ROOT_DEVICES[context.spec.image.os], volume)
     disks = [
         {"DeviceName": f"/dev/xvdb{letter}", "VirtualName": f"ephemeral{number}"}
         for number, letter in enumerate(ascii_lowercase[:24])
@@ -52,7 +56,7 @@ def has_address(context: Context) -> bool:
     interface, and to have interfaces in the template would make a change of security groups a replacement of
     the node.
     """
-    return context.spec.head_node.elastic_ip or context.spec.network.public_ips
+    return context.head.elastic_ip or context.spec.network.public_ips
 
 
 def _disks_template(context: Context) -> Resources:
@@ -60,7 +64,7 @@ def _disks_template(context: Context) -> Resources:
         TEMPLATE: {
             "Type": "AWS::EC2::LaunchTemplate",
             "Properties": {
-                "LaunchTemplateData": {"BlockDeviceMappings": devices(context, context.spec.head_node.root_volume)},
+                "LaunchTemplateData": {"BlockDeviceMappings": devices(context, context.head.root_volume)},
                 "TagSpecifications": [{"ResourceType": "launch-template", "Tags": tag_list(context.marks)}],
             },
         }
@@ -75,7 +79,7 @@ def resources(context: Context) -> Resources:
     the image, subnet and key pair, and some of a root volume's, cost a replacement; a change of instance type
     or user data stops and starts it.
     """
-    node = context.spec.head_node
+    node = context.head
     by_template = node.root_volume.throughput is not None
     tags = {**context.marks, NODE_TAG: "head", "Name": f"{context.name} head"}
     address: Resources = {

@@ -101,7 +101,7 @@ def _compute(context: Context) -> list[Json]:
     ]
 
 
-def _s3_access(entries: Iterable[S3Access]) -> list[Json]:
+def s3_data(entries: Iterable[S3Access]) -> list[Json]:
     """What the user listed, in few words: a role's policies have 10,240 characters (IAM user guide, quotas)."""
     data: dict[str, list[object]] = {}
     lists: list[Json] = []
@@ -157,7 +157,7 @@ def resources(context: Context, volumes: list[str | Json]) -> Resources:
 
     `volumes` are references to the EBS volumes that the head node serves.
     """
-    shared = [*_common(context), *_s3_access(context.spec.s3_access)]
+    shared = [*_common(context), *s3_data(context.spec.s3_access)]
     return {
         "HeadRole": _role(context, [*_head(context, volumes), *shared]),
         HEAD_PROFILE: _profile(context, "HeadRole"),

@@ -41,7 +41,8 @@ def peers(context: Context) -> dict[str, object]:
     given = context.spec.network.security_group_ids
     if given:
         return {group.removeprefix("sg-"): group for group in given}
-    return {"Head": ref(HEAD_GROUP), "Compute": ref(COMPUTE_GROUP)}
+    head = {"Head": ref(HEAD_GROUP)} if context.spec.head_node else {}
+    return {**head, "Compute": ref(COMPUTE_GROUP)}
 
 
 def security_group(context: Context, description: str, ingress: list[Json] | None = None) -> Json:
@@ -68,6 +69,17 @@ def ingress(group: object, source: object, traffic: Mapping[str, object], descri
             "SourceSecurityGroupId": source,
             "Description": description,
         },
+    }
+
+
+def compute(context: Context) -> Resources:
+    """The group of what runs jobs where there is no head node: they reach each other, and nobody reaches them."""
+    if context.spec.network.security_group_ids:
+        return {}
+    group = ref(COMPUTE_GROUP)
+    return {
+        COMPUTE_GROUP: security_group(context, f"Jobs of Muster cluster {context.name}"),
+        "ComputeFromCompute": ingress(group, group, ALL_TRAFFIC, "Between jobs"),
     }
 
 

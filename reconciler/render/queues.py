@@ -68,7 +68,7 @@ def _template(context: Context, queue: Queue) -> Json:
                 BlockDeviceMappings=head_node.devices(context, queue.root_volume),
                 IamInstanceProfile={"Arn": attribute(iam.COMPUTE_PROFILE, "Arn")},
                 ImageId=context.image(queue.instance_types[0], queue.ami),
-                KeyName=context.spec.head_node.key_name,
+                KeyName=context.head.key_name,
                 MetadataOptions=head_node.METADATA_OPTIONS,
                 NetworkInterfaces=[
                     present(

@@ -114,9 +114,8 @@ def mount_targets(context: Context, item: SharedStorage) -> dict[str, str]:
     """
     if not item.efs or item.existing:
         return {}
-    nodes = sorted({subnet for queue in context.spec.queues for subnet in context.subnets(queue)})
     chosen: dict[str, str] = {}
-    for subnet in [context.head_subnet, *nodes]:
+    for subnet in [context.home_subnet, *context.node_subnets]:
         chosen.setdefault(context.zone(subnet), subnet)
     return {
         f"MountTarget{logical_id(item.name)}Subnet{subnet.removeprefix('subnet-')}": subnet

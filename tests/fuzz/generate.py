@@ -85,7 +85,8 @@ def _object(schema: Json, random: Random, chance: float) -> Json:
         names = schema["propertyNames"]
         keys = [text(names["pattern"], names["maxLength"], random) for _ in range(random.randint(0, 2))]
         return {key: value(schema["additionalProperties"], random, chance) for key in keys}
-    required = schema.get("required", ())
+    # What only a rule between fields requires, too: without it a document is good for little.
+    required = [*schema.get("required", ()), *schema.get("else", {}).get("required", ())]
     return {
         name: value(field, random, chance)
         for name, field in schema["properties"].items()

@@ -229,7 +229,7 @@ def item(plane: Plane, **spec: Any) -> dict[str, Any]:
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("no-spec", {"name": {"S": NAME}}, "spec"),
     ("not-a-map", {"name": {"S": NAME}, "spec": {"S": "a cluster, please"}}, "spec"),
-    ("empty", {"name": {"S": NAME}, "spec": {"M": {}}}, "spec.headNode"),
+    ("empty", {"name": {"S": NAME}, "spec": {"M": {}}}, "spec.network"),
     ("binary", {"name": {"S": NAME}, "spec": {"B": b"\x00"}}, "spec"),
     ("huge", {"name": {"S": NAME}, "spec": {"M": {"x": {"S": "x" * 350_000}}}}, "spec"),
     ("unknown", {"name": {"S": NAME}, "spec": {"M": {"colour": {"S": "red"}}}}, "spec.colour"),

@@ -73,6 +73,36 @@ def test_a_subnet_that_does_not_exist_is_told_at_each_place(plane: Plane) -> Non
     assert found == dict.fromkeys(places, "the subnet does not exist")
 
 
+def batch(plane: Plane, **fields: Any) -> Cluster:
+    """A cluster of AWS Batch with one environment; the scheduler is not supported yet, so `parse` would refuse it."""
+    parts = {
+        "images": [{"name": "app", "uri": "busybox"}],
+        "computeEnvironments": [{"name": "any", **fields}],
+        "queues": [{"name": "main", "computeEnvironments": ["any"]}],
+        "jobDefinitions": [{"name": "run", "image": "app"}],
+    }
+    network = {"vpcId": plane.vpc, "subnetIds": [plane.subnet]}
+    spec = {"scheduler": "awsbatch", "batch": parts, "network": network}
+    return Cluster.model_validate({"metadata": {"name": "jobs"}, "spec": spec})
+
+
+def test_what_an_environment_of_batch_names_is_looked_up(plane: Plane) -> None:
+    of = batch(plane, subnetIds=[plane.subnet, AWAY], instanceTypes=["optimal", "c7i", "c7i.large", "c99i.big"])
+    pins, wrong = resolve(plane.clients, of, Pins(archives={"s3://abc/d": "1"}))
+    at = "spec.batch.computeEnvironments[0]"
+    assert {error.field: error.rule for error in wrong} == {
+        f"{at}.subnetIds[1]": "the subnet does not exist",
+        f"{at}.instanceTypes[3]": "the region has no such instance type",
+    }
+    assert pins == Pins(images={}, zones=pins.zones, archives={"s3://abc/d": "1"})
+    assert pins.zones.keys() == {plane.subnet}
+
+
+def test_a_cluster_of_batch_alone_needs_no_instance_types(plane: Plane) -> None:
+    _, wrong = resolve(plane.clients, batch(plane), Pins())
+    assert wrong == ()
+
+
 def test_an_instance_type_that_the_region_lacks_is_told(plane: Plane) -> None:
     found = errors(plane, headNode={"instanceType": "t99.small"}, queues=queue(instanceTypes=["c7i.large", "c99i.big"]))
     assert found.keys() == {"spec.headNode.instanceType", "spec.queues[0].instanceTypes[1]"}

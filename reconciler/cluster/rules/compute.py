@@ -20,13 +20,15 @@ def queues(cluster: Cluster) -> Iterator[tuple[str, Queue]]:
 
 def nodes(cluster: Cluster) -> Iterator[tuple[str, HeadNode | Queue]]:
     """The head node and the queues, each with its path."""
-    yield "spec.headNode", cluster.spec.head_node
+    if cluster.spec.head_node:
+        yield "spec.headNode", cluster.spec.head_node
     yield from queues(cluster)
 
 
 def types(cluster: Cluster) -> Iterator[tuple[str, str]]:
     """Every instance type of the cluster with its path."""
-    yield "spec.headNode.instanceType", cluster.spec.head_node.instance_type
+    if cluster.spec.head_node:
+        yield "spec.headNode.instanceType", cluster.spec.head_node.instance_type
     for at, queue in queues(cluster):
         yield from queue_types(at, queue)
 

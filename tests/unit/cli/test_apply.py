@@ -144,7 +144,7 @@ def test_one_wrong_document_keeps_all_from_being_written(world: World, spec_file
 
 def test_a_wrong_file_needs_no_aws_to_be_told(account: World, spec_file: SpecFile) -> None:
     result = account.run("apply", "-f", spec_file({"metadata": {"name": "x"}, "spec": {}}), code=1)
-    assert "spec.headNode: (missing): required" in result.stderr
+    assert "spec.network: (missing): required" in result.stderr
     assert "no stack" not in result.stderr
 
 

@@ -22,6 +22,13 @@ MINIMAL: dict[str, Any] = {
     },
 }
 
+BATCH: dict[str, Any] = {
+    "images": [{"name": "app", "uri": "public.ecr.aws/docker/library/busybox:1.36"}],
+    "computeEnvironments": [{"name": "any"}],
+    "queues": [{"name": "main", "computeEnvironments": ["any"]}],
+    "jobDefinitions": [{"name": "run", "image": "app"}],
+}
+
 
 def merged(base: Any, change: Any) -> Any:
     """The base with a change: maps are joined, all else is replaced, None removes."""
@@ -45,3 +52,8 @@ def storage(*entries: dict[str, Any]) -> dict[str, Any]:
     """Changes of the spec: shared storage, named and mounted for what it does not say itself."""
     named = [{"name": f"s{n}", "mountDir": f"/shared/s{n}", **entry} for n, entry in enumerate(entries)]
     return {"sharedStorage": named}
+
+
+def batch(**parts: Any) -> dict[str, Any]:
+    """Changes of the spec: AWS Batch with these parts, or the least of each, and no nodes."""
+    return {"scheduler": "awsbatch", "headNode": None, "queues": None, "batch": {**BATCH, **parts}}

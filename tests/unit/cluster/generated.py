@@ -2,7 +2,7 @@
 
 What a field may hold is hypothesis-jsonschema's; what has fields is put together here, for that library's way with
 objects does not work with the hypothesis of today. Rules between fields (oneOf, if) are left out, so that documents
-which break them come too.
+which break them come too, but for what a spec requires and takes unless its scheduler is awsbatch.
 """
 
 from typing import Any
@@ -25,8 +25,11 @@ def objects(schema: Json, defs: Json) -> Strategy:
     if "properties" not in schema:
         entries = values(schema["additionalProperties"], defs)
         return st.dictionaries(from_schema(schema["propertyNames"]), entries, max_size=2)
-    fields = {name: values(field, defs) for name, field in schema["properties"].items()}
-    required = {name: fields.pop(name) for name in schema.get("required", [])}
+    other = {"required": [], "properties": {}} | schema.get("else", {})
+    narrowed = {name: (field, other["properties"].get(name, {})) for name, field in schema["properties"].items()}
+    # False is no schema but a no.
+    fields = {name: values(field | more, defs) for name, (field, more) in narrowed.items() if more is not False}
+    required = {name: fields.pop(name) for name in [*schema.get("required", []), *other["required"]]}
     return st.fixed_dictionaries(required, optional=fields)
 
 

@@ -11,7 +11,7 @@ import pytest
 from reconciler.cluster import FieldError, Invalid, parse
 from reconciler.cluster.parsing import MAX_ERRORS
 from reconciler.cluster.problems import ADVICE
-from tests.unit.cluster.documents import MINIMAL, document, queue
+from tests.unit.cluster.documents import BATCH, MINIMAL, document, queue
 
 
 def only_error(bad: object) -> FieldError:
@@ -21,6 +21,12 @@ def only_error(bad: object) -> FieldError:
     return result.errors[0]
 
 
+JOB = BATCH["jobDefinitions"][0]
+SECRETIVE: dict[str, dict[str, Any]] = {
+    "images[0].dockerfile": {"images": [{"name": "app", "dockerfile": "ENV KEY=hunter2\u0000"}]},
+    "jobDefinitions[0].command[0]": {"jobDefinitions": [{**JOB, "command": ["hunter2\n"]}]},
+    "jobDefinitions[0].environment.A": {"jobDefinitions": [{**JOB, "environment": {"A": "hunter2\n"}}]},
+}
 MISSING_HEAD = {"headNode": None}
 TOLD = [
     # unknown fields
@@ -37,7 +43,8 @@ TOLD = [
     (document(status={}), "status", "a map of 0", "unknown field", "known here: apiVersion, kind, metadata, spec"),
     (document({"x y\n": 1}), 'spec["x y\\u000a"]', "1", "unknown field", "known here"),
     # required fields
-    (document(MISSING_HEAD), "spec.headNode", "(missing)", "required", "add it: The head node"),
+    (document(MISSING_HEAD), "spec.headNode", "(missing)", "required unless scheduler", "add it: The head node"),
+    (document({"queues": None}), "spec.queues", "(missing)", "at least 1 entries", "add entries: Queues of compute"),
     (document(metadata={"name": None}), "metadata.name", "(missing)", "required", "add it: Name of the cluster"),
     # types
     (document(queue(size="3")), "spec.queues[0].size", '"3"', "must be a whole number", "(in DynamoDB: type N)"),
@@ -66,6 +73,7 @@ TOLD = [
     (document(queue(size=-1)), "spec.queues[0].size", "-1", "must be at least 0", "write 0 or more"),
     (document(queue(size=5001)), "spec.queues[0].size", "5001", "must be at most 5000", "write 5000 or less"),
     (document({"queues": []}), "spec.queues", "a list of 0", "must have at least 1 entries", "add entries"),
+    (document(queue(instanceTypes=[])), "spec.queues[0].instanceTypes", "a list of 0", "at least 1", "add entries"),
     (document({"queues": [3]}), "spec.queues[0]", "3", "must be a map", "write a map"),
     (
         document({"network": {"sshFrom": [f"10.0.{n}.0/24" for n in range(21)]}}),
@@ -115,6 +123,10 @@ TOLD = [
         "(not shown)",
         "no line breaks",
         "write it like",
+    ),
+    *(
+        (document({"batch": {**BATCH, **part}}), f"spec.batch.{field}", "(not shown)", "", "write it like")
+        for field, part in SECRETIVE.items()
     ),
     # what is no JSON
     (document({"paused": None, "proxy": b"x"}), "spec.proxy", "a value of type bytes", "only text", "type S"),
@@ -173,11 +185,11 @@ def test_a_field_that_is_called_as_pydantic_calls_keys() -> None:
 
 
 def test_errors_of_all_fields_are_told_at_once() -> None:
-    result = parse(document({"headNode": None, "paused": 1, **queue(size="x", efa=3)}))
+    result = parse(document({"headNode": {"instanceType": None}, "paused": 1, **queue(size="x", efa=3)}))
 
     assert isinstance(result, Invalid)
     assert [error.field for error in result.errors] == [
-        "spec.headNode",
+        "spec.headNode.instanceType",
         "spec.queues[0].size",
         "spec.queues[0].efa",
         "spec.paused",

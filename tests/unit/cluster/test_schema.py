@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 
 from reconciler.cluster import Cluster, parse
 from reconciler.cluster.schema import json_schema, text
-from tests.unit.cluster.documents import AMI, FILE_SYSTEM, VOLUME, document, queue, storage
+from tests.unit.cluster.documents import AMI, BATCH, FILE_SYSTEM, VOLUME, batch, document, queue, storage
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json_schema()
@@ -133,6 +133,13 @@ REFUSED_BY_SCHEMA = [
     document(storage({"fsxLustre": {"fileSystemId": FILE_SYSTEM, "mountName": "abc", "storageType": "SSD"}})),
     document(storage({"fsxLustre": {"backupId": "backup-01234567", "storageCapacity": 1200}})),
     document(apiVersion="v2"),
+    document({"queues": None}),
+    document({"batch": BATCH}),
+    document({"scheduler": "awsbatch"}),
+    document({**batch(), "batch": None}),
+    document({**batch(), "headNode": {"instanceType": "t3.small"}}),
+    document({**batch(), **queue()}),
+    document(batch(queues=[])),
 ]
 
 
@@ -140,3 +147,7 @@ REFUSED_BY_SCHEMA = [
 def test_schema_and_parse_refuse_alike(bad: dict[str, Any]) -> None:
     assert not VALIDATOR.is_valid(bad)
     assert not isinstance(parse(bad), Cluster)
+
+
+def test_schema_allows_batch_in_place_of_nodes() -> None:
+    assert [error.message for error in VALIDATOR.iter_errors(document(batch()))] == []

@@ -13,12 +13,16 @@ from reconciler.cluster.text import KINDS, Kind
 # Of control characters and of what means something to a shell, a policy or a template.
 HOSTILE = [*map(chr, range(0x20)), *"\x7f\x85\xa0\u2028\u202e\ufeff", *"$`\"'\\;|<>(){}[]!^#*&?~", "${x}", "é", "😀"]
 
+PROSE = "\t\n\r\x85\xa0\u2028\u202e\ufeff$`\"'\\;|<>(){}[]!^#*&?~${x}é😀"
 # Where a kind lets some of these pass: addresses need them, and they are quoted where a shell sees them.
 LET_PASS = {
     text.SCRIPT_URL: "&?~",
     text.ARGUMENT: "\xa0\u202e\ufeff$`\"'\\;|<>(){}[]!^#*&?~${x}é😀",
-    text.ANNOTATION: "\t\n\r\x85\xa0\u2028\u202e\ufeff$`\"'\\;|<>(){}[]!^#*&?~${x}é😀",
+    text.ANNOTATION: PROSE,
+    text.DOCKERFILE: PROSE,
 }
+# What can end with a star, and whose example does not.
+OPEN_ENDED = {text.SHARE_NAME, text.EXIT_CODE_PATTERN}
 
 
 def holds(kind: Kind, value: str) -> bool:
@@ -34,9 +38,9 @@ def test_kind_holds_its_example_and_nothing_hostile(kind: Kind) -> None:
     held = [text for text in HOSTILE if holds(kind, kind.example + text) or holds(kind, text + kind.example)]
 
     assert holds(kind, kind.example)
-    # A star may end an ARN of keys, and does not come from elsewhere.
+    # A star may end an ARN of keys or a pattern, and does not come from elsewhere.
     assert "".join(held).replace("*", "") == LET_PASS.get(kind, "").replace("*", "")
-    assert ("*" in held) == (kind in {text.ARGUMENT, text.ANNOTATION})
+    assert ("*" in held) == (kind in {text.ARGUMENT, text.ANNOTATION, text.DOCKERFILE, *OPEN_ENDED})
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.example)
@@ -129,6 +133,60 @@ def test_every_text_has_a_kind_and_a_bound() -> None:
         (text.FSX_MOUNT_NAME, ["fsx", "a_b-c"], ["", "a/b", "a" * 9]),
         (text.KEY_NAME, ["a", "me@host key+1"], ["", " a", "a" * 256]),
         (text.PLACEMENT_GROUP, ["dynamic", "a.b_c-d"], ["", "-a", "a" * 256]),
+        (
+            text.BATCH_INSTANCE_TYPE,
+            ["optimal", "default_x86_64", "default_arm64", "c7g", "p6e-gb200", "c7i.large"],
+            ["", "default_x86", "C7i", "c7i.", "c7i_x", ".large", "c7i large"],
+        ),
+        (text.DOCKERFILE, ["FROM a\n\tRUN b\r\n", "é"], ["", "FROM a\0", "\x1b[0m"]),
+        (text.ENVIRONMENT_NAME, ["A", "_", "a_1", "A" * 128], ["", "1A", "A-B", "A=B", "A B", "A" * 129]),
+        (
+            text.IMAGE_URI,
+            [
+                "busybox",
+                "library/busybox:1.36",
+                "public.ecr.aws/a/b_c/d-e:v1",
+                "localhost:5000/a@sha256:" + "0" * 64,
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com/a:b@sha256:" + "f" * 64,
+            ],
+            ["", "Busybox", "a/B", "https://a/b", "a//b", "a/b:", "a/b@sha256:0", "a b", "a/b:-x", "a/${b}"],
+        ),
+        (
+            text.RETRY_PATTERN,
+            ["Host EC2*", "*", "Task failed: a.b 1", "a" * 511 + "*"],
+            ["", "a*b", "**", "a_b", "a\tb", "a" * 512],
+        ),
+        (text.EXIT_CODE_PATTERN, ["1", "13*", "*", "1" * 511], ["", "a", "-1", "1*3", "**", " 1"]),
+        (
+            text.S3_OBJECT,
+            ["s3://abc/d", "s3://abc/d/e.zip"],
+            [
+                "s3://abc",
+                "s3://abc/",
+                "s3://ab/d",
+                "s3://abc/*",
+                "https://abc/d",
+                "s3://abc/a b",
+                "s3://abc/" + "a" * 801,
+            ],
+        ),
+        (
+            text.SECRET_ARN,
+            [
+                "arn:aws:secretsmanager:eu-west-1:123456789012:secret:a-AbCdEf",
+                "arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:a/b-AbCdEf:key:AWSCURRENT:",
+                "arn:aws:ssm:eu-west-1:123456789012:parameter/a/b",
+            ],
+            [
+                "licence",
+                "arn:aws:secretsmanager:*:123456789012:secret:a",
+                "arn:aws:secretsmanager:eu-west-1:123456789012:secret:*",
+                "arn:aws:ssm:eu-west-1:123456789012:parameter/*",
+                "arn:aws:ssm:eu-west-1:12:parameter/a",
+                "arn:aws:iam::123456789012:role/a",
+            ],
+        ),
+        (text.SHARE_NAME, ["a", "A1*", "a" * 254 + "*"], ["", "*", "a-b", "a*b", "a" * 256]),
     ],
     ids=lambda value: value.example if isinstance(value, Kind) else "",
 )

@@ -5,6 +5,7 @@ from itertools import combinations, product
 
 import pytest
 
+from tests.unit.render import batches
 from tests.unit.render.linting import check_lint, faults_of
 from tests.unit.render.options import OPTIONS, PAIRWISE, rows
 from tests.unit.render.support import MATRIX, cluster, rendered
@@ -15,6 +16,11 @@ SPECS = MATRIX | {f"pairwise: {name}": spec for name, spec in PAIRWISE.items()}
 @pytest.mark.parametrize("option", sorted(SPECS))
 def test_the_template_has_no_faults(option: str) -> None:
     check_lint(cluster(**SPECS[option]))
+
+
+@pytest.mark.parametrize("option", sorted(batches.MATRIX))
+def test_the_template_of_batch_has_no_faults(option: str) -> None:
+    assert faults_of(batches.body(**batches.MATRIX[option])) == []
 
 
 def test_each_two_options_meet_on_and_off() -> None:

@@ -1,0 +1,34 @@
+"""The log groups of jobs and of image builds."""
+
+from reconciler.render.context import Context, Json, Resources, tag_list
+
+JOBS, BUILDS = "JobsLogGroup", "BuildsLogGroup"
+NAMES = {JOBS: "jobs", BUILDS: "builds"}
+
+
+def name(context: Context, group: str) -> str:
+    """The name of one of the groups."""
+    return f"{context.log_group}/{NAMES[group]}"
+
+
+def streams(context: Context, group: str) -> str:
+    """The ARN of a group's streams, as IAM takes it."""
+    return context.site.arn("logs", f"log-group:{name(context, group)}:*")
+
+
+def _group(context: Context, group: str) -> Json:
+    return {
+        "Type": "AWS::Logs::LogGroup",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Properties": {
+            "LogGroupName": name(context, group),
+            "RetentionInDays": context.spec.logs.retention_days,
+            "Tags": tag_list(context.marks),
+        },
+    }
+
+
+def resources(context: Context) -> Resources:
+    """Both groups."""
+    return {group: _group(context, group) for group in NAMES}
