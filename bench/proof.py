@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.figure import Figure
 from local.deploy import ROOT
 
-PROOF = ("pytest", "tests/proof", "--quiet", "--timeout=0")
+PROOF = ("pytest", "tests/proof", "-n", "auto", "--quiet")
 FUZZ = ("tests.fuzz", "--cases", "20000")
 # MUSTER_PROOF=sampled has each call meet one of the faults only.
 MODE = os.environ.get("MUSTER_PROOF", "full")
