@@ -25,7 +25,8 @@ CROWD = 0.5
 REST = 0.2  # seconds between two deeds
 SWEEP_MINUTES = 2
 SWEEP_GAP = 15.0  # seconds
-PATIENCE = 900.0  # seconds from the end of the faults until all is as it should be
+# Seconds from the end of the faults until all is as it should be: a call whose end was not told is waited for, 16 minutes.
+PATIENCE = 1200.0
 
 
 def soak(clusters: int, seconds: float, faults: float, seed: int) -> list[str]:
