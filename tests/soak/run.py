@@ -25,7 +25,7 @@ CROWD = 0.5
 REST = 0.2  # seconds between two deeds
 SWEEP_MINUTES = 2
 SWEEP_GAP = 15.0  # seconds
-# Seconds from the end of the faults until all is as it should be: a call whose end was not told is waited for, 16 minutes.
+# Seconds from the end of the faults until all is as it should be: a call of unknown end is waited for, 16 minutes.
 PATIENCE = 1200.0
 
 
