@@ -36,7 +36,7 @@ ALWAYS = (
     "autoscaling UpdateAutoScalingGroup",
     "ec2 DescribeInstances",
 )
-RESOLVED = ("ec2 DescribeSubnets", "ec2 DescribeVpcs", "ec2 DescribeInstanceTypes", "s3 PutObject")
+RESOLVED = ("ec2 DescribeSubnets", "ec2 DescribeInstanceTypes", "s3 PutObject")
 CALLS = {
     "create": (*ALWAYS, *RESOLVED, "ssm GetParameter", "cloudformation CreateStack"),
     "update": (

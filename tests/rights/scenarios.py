@@ -26,6 +26,13 @@ def created(cluster: Cluster) -> None:
     cluster.until_ready(1)
 
 
+def astray(cluster: Cluster) -> None:
+    """A spec that names a VPC which does not exist is told so."""
+    spec = cluster.world.spec()
+    cluster.put({**spec, "network": {**spec["network"], "vpcId": "vpc-0123456789abcdef0"}})
+    cluster.until("a refusal", lambda: "the VPC does not exist" in cluster.condition("SpecAccepted").get("message", ""))
+
+
 def deleted(cluster: Cluster) -> None:
     """It goes, with the rows that its nodes wrote, and more than one template."""
     created(cluster)
@@ -284,7 +291,7 @@ def unpacked(cluster: Cluster) -> None:
 SCENARIOS: dict[str, Scenario] = {
     each.__name__: each
     for each in (
-        created, deleted, stored, updated, withdrawn, grouped, resumed, swept, logged, warned, refused,
+        created, astray, deleted, stored, updated, withdrawn, grouped, resumed, swept, logged, warned, refused,
         short_of_nodes, failed, rolled_back, left_halfway, left_over, cleaned, continued, unpacked,
     )
 }  # fmt: skip

@@ -50,9 +50,9 @@ EXERCISED: dict[str, dict[tuple[str, str], str]] = {
         ("ArtifactsOfClusters", "deleted"): "s3:DeleteObject s3:DeleteObjectVersion",
         ("ListArtifactsOfClusters", "deleted"): "s3:ListBucketVersions",
         ("Observe", "created"): (
-            "autoscaling:DescribeAutoScalingGroups ec2:DescribeInstances ec2:DescribeInstanceTypes ec2:DescribeSubnets "
-            "ec2:DescribeVpcs"
+            "autoscaling:DescribeAutoScalingGroups ec2:DescribeInstances ec2:DescribeInstanceTypes ec2:DescribeSubnets"
         ),
+        ("Observe", "astray"): "ec2:DescribeVpcs",
         ("Observe", "short_of_nodes"): "autoscaling:DescribeScalingActivities",
         ("Observe", "deleted"): "ec2:DescribeVolumes",
         ("FindImages", "created"): "ssm:GetParameter",
