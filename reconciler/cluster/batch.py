@@ -45,7 +45,8 @@ class ContainerImage(Model):
     archive: S3Object | None = Field(
         default=None,
         description=(
-            "s3:// address of a zip archive with a Dockerfile at its root. `muster apply` packs `directory` into one."
+            "s3:// address of a zip archive with a Dockerfile at its root. An address is built once, so another content"
+            " needs another key; `muster apply` sees to that when it packs a `directory`."
         ),
     )
     uri: ImageUri | None = Field(default=None, description="An image in a registry, used as it is and never built.")

@@ -88,13 +88,13 @@ def batch(plane: Plane, **fields: Any) -> Cluster:
 
 def test_what_an_environment_of_batch_names_is_looked_up(plane: Plane) -> None:
     of = batch(plane, subnetIds=[plane.subnet, AWAY], instanceTypes=["optimal", "c7i", "c7i.large", "c99i.big"])
-    pins, wrong = resolve(plane.clients, of, Pins(archives={"s3://abc/d": "1"}))
+    pins, wrong = resolve(plane.clients, of, Pins(images={"alinux2023/x86_64": "ami-1"}))
     at = "spec.batch.computeEnvironments[0]"
     assert {error.field: error.rule for error in wrong} == {
         f"{at}.subnetIds[1]": "the subnet does not exist",
         f"{at}.instanceTypes[3]": "the region has no such instance type",
     }
-    assert pins == Pins(images={}, zones=pins.zones, archives={"s3://abc/d": "1"})
+    assert pins == Pins(images={"alinux2023/x86_64": "ami-1"}, zones=pins.zones)
     assert pins.zones.keys() == {plane.subnet}
 
 

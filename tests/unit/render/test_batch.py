@@ -2,14 +2,13 @@
 
 import json
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.render import Pins, render
+from reconciler.render import render
 from reconciler.render.batch.environments import CEILING
 from tests.unit.render import batches
 from tests.unit.render.batches import DOCKERFILE, LEAST, MATRIX, PARAMETER, SECRET, definition, environment, resources
@@ -401,7 +400,7 @@ def test_secrets_are_named_to_the_container_and_never_in_its_environment():
 # Images.
 
 
-def tag(image: dict[str, Any], job: dict[str, Any] | None = None, of: Pins | None = None, **spec: Any) -> str:
+def tag(image: dict[str, Any], job: dict[str, Any] | None = None, **spec: Any) -> str:
     """What a job definition calls an image."""
     batch = {
         **LEAST,
@@ -410,7 +409,7 @@ def tag(image: dict[str, Any], job: dict[str, Any] | None = None, of: Pins | Non
         "jobDefinitions": [{"name": "run", "image": image["name"], **(job or {})}],
     }
     cluster = batches.cluster(batch={**batch, **spec.pop("batch", {})}, **spec)
-    made = json.loads(render(cluster, SITE, of or pins(cluster)).body)["Resources"]
+    made = json.loads(render(cluster, SITE, pins(cluster)).body)["Resources"]
     return made["JobDefinitionRun"]["Properties"]["ContainerProperties"]["Image"]
 
 
@@ -430,12 +429,10 @@ def test_a_tag_changes_with_the_text_and_the_processor():
     assert len({tag(text, job) for text in texts for job in jobs}) == 4
 
 
-def test_a_tag_changes_with_the_content_of_an_archive():
-    image = {"name": "app", "archive": "s3://sources/a.zip"}
-    at = pins(batches.cluster())
-    versions = [replace(at, archives={"s3://sources/a.zip": version}) for version in ("1", "2")]
-    other = {"name": "app", "archive": "s3://sources/b.zip"}
-    assert len({*(tag(image, of=of) for of in versions), tag(image, of=at), tag(other, of=at)}) == 4
+def test_a_tag_changes_with_the_address_of_an_archive_and_the_processor():
+    archives = [{"name": "app", "archive": f"s3://sources/{key}.zip"} for key in "ab"]
+    jobs = [{}, {"architecture": "arm64"}]
+    assert len({tag(archive, job) for archive in archives for job in jobs}) == 4
 
 
 def test_a_tag_changes_with_nothing_else():
