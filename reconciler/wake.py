@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_sqs import SQSClient
 
-MARK = "muster-"  # begins the names of a cluster's stack and groups
+MARK = "muster-"  # begins the names of a cluster's stack, groups and project
+REPOSITORY_MARK = "muster/"
 INSTANCE = re.compile(r"i-[0-9a-z]{1,40}")
 BATCH = 10  # messages in one SendMessageBatch, the most that SQS takes
 
@@ -154,6 +155,16 @@ def _of_group(detail: Mapping[str, str]) -> Origin:
     return _marked("group", detail["AutoScalingGroupName"].partition(".")[0])
 
 
+def _of_build(detail: Mapping[str, str]) -> Origin:
+    """`project-name` is muster-CLUSTER."""
+    return _marked("build", detail["project-name"])
+
+
+def _of_image(detail: Mapping[str, str]) -> Origin:
+    """`repository-name` is muster/CLUSTER."""
+    return _marked("image", detail["repository-name"], REPOSITORY_MARK)
+
+
 def _of_spot(detail: Mapping[str, str]) -> Origin:
     return _instance("spot", detail["instance-id"])
 
@@ -162,8 +173,8 @@ def _of_instance(detail: Mapping[str, str]) -> Origin:
     return _instance("instance", detail["instance-id"])
 
 
-def _marked(source: str, name: str) -> Origin:
-    return _cluster(source, name.removeprefix(MARK)) if name.startswith(MARK) else Ignored("foreign")
+def _marked(source: str, name: str, mark: str = MARK) -> Origin:
+    return _cluster(source, name.removeprefix(mark)) if name.startswith(mark) else Ignored("foreign")
 
 
 def _instance(source: str, name: str) -> Origin:
@@ -182,6 +193,8 @@ _READERS: dict[tuple[str, str], Callable[[Mapping[str, str]], Origin]] = {
     ("aws.autoscaling", "EC2 Instance Launch Unsuccessful"): _of_group,
     ("aws.autoscaling", "EC2 Instance Terminate Successful"): _of_group,
     ("aws.autoscaling", "EC2 Instance Terminate Unsuccessful"): _of_group,
+    ("aws.codebuild", "CodeBuild Build State Change"): _of_build,
+    ("aws.ecr", "ECR Image Action"): _of_image,
     ("aws.ec2", "EC2 Spot Instance Interruption Warning"): _of_spot,
     ("aws.ec2", "EC2 Instance Rebalance Recommendation"): _of_spot,
     ("aws.ec2", "EC2 Instance State-change Notification"): _of_instance,

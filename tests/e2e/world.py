@@ -154,7 +154,7 @@ class World:
         return [each["Key"] for page in found for kind in ("Versions", "DeleteMarkers") for each in page.get(kind, ())]
 
 
-RULES = ("StackRule", "GroupRule", "SpotRule", "InstanceRule")
+RULES = ("StackRule", "GroupRule", "BuildRule", "ImageRule", "SpotRule", "InstanceRule")
 FUNCTIONS = ("wake", "reconcile", "sweep", "cleanup")
 DEAD_LETTERS = ("WakesDeadLetters", "BackgroundDeadLetters", "InboxDeadLetters", "StreamFailures")
 

@@ -543,6 +543,8 @@ def matches(pattern: Any, event: Any) -> bool:
         "group-launch-unsuccessful": "GroupRule",
         "group-terminate-successful": "GroupRule",
         "group-terminate-unsuccessful": "GroupRule",
+        "codebuild-build": "BuildRule",
+        "ecr-image": "ImageRule",
         "spot-interruption": "SpotRule",
         "spot-rebalance": "SpotRule",
         "instance-state": "InstanceRule",
