@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from reconciler.facts import CLUSTER_TAG, DELETION_POLICY_TAG, OWNER_TAG
+from reconciler.facts import CLUSTER_TAG, DELETION_POLICY_TAG, OWNER_TAG, repository_name
 from reconciler.store import encode, state_key
 from tests.e2e.test_life import STORAGE
 from tests.e2e.test_stack_statuses import failing, status_of
@@ -267,7 +267,7 @@ def continued(cluster: Cluster) -> None:
 def unpacked(cluster: Cluster) -> None:
     """The images of a repository of the cluster go."""
     world = cluster.world
-    ecr, name = world.client("ecr"), f"muster-{cluster.name}"
+    ecr, name = world.client("ecr"), repository_name(cluster.name)
     owner = [{"Key": OWNER_TAG, "Value": world.plane.stack}]
     ecr.create_repository(repositoryName=name, tags=owner)
     ecr.put_image(repositoryName=name, imageManifest='{"schemaVersion": 2}', imageTag="latest")

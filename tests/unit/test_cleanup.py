@@ -19,7 +19,7 @@ from reconciler.custom_resource import LAST_RUN, REFUSED, Calls, serve
 
 EVENTS = Path(__file__).parents[2] / "events"
 BUCKET = "muster-artifactsbucket-1abcdefghijkl"
-REPOSITORY = "muster-demo"
+REPOSITORY = "muster/demo"
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -211,13 +211,13 @@ def test_images_go_after_the_manifest_lists_that_hold_them() -> None:
 
 def test_images_that_hold_each_other_end_the_work() -> None:
     fake: Any = FakeEcr({"a": "b", "b": "a"})
-    with pytest.raises(CleanupError, match=r"image a of muster-demo .* ImageReferencedByManifestList: no"):
+    with pytest.raises(CleanupError, match=r"image a of muster/demo .* ImageReferencedByManifestList: no"):
         empty_repository(fake, REPOSITORY, always)
 
 
 def test_an_image_that_ecr_will_not_delete_is_named() -> None:
     fake: Any = FakeEcr({"a": "", "b": ""}, failures={"b": "KmsError"})
-    with pytest.raises(CleanupError, match=r"image b of muster-demo .* KmsError: no"):
+    with pytest.raises(CleanupError, match=r"image b of muster/demo .* KmsError: no"):
         empty_repository(fake, REPOSITORY, always)
 
 
