@@ -68,6 +68,10 @@ class ComputeEnvironment(Model):
         default=None, description="vCPUs kept even when idle; default 0. Not for Fargate, which keeps none."
     )
     max_vcpus: Vcpus = Field(default=20, description="Most vCPUs at a time; Batch may exceed it by one instance.")
+    desired_vcpus: Vcpus | None = Field(
+        default=None,
+        description="vCPUs to start with; Batch moves them with the jobs from then on. Default: none. Not for Fargate.",
+    )
     allocation_strategy: AllocationStrategy | None = Field(
         default=None,
         description=(

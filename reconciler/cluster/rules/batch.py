@@ -25,6 +25,7 @@ FARGATE_MEMORY: dict[float, Sequence[int]] = {
 ENVIRONMENT_FIELDS: dict[str, tuple[str, ...]] = {
     "instance_types": ("EC2", "SPOT"),
     "min_vcpus": ("EC2", "SPOT"),
+    "desired_vcpus": ("EC2", "SPOT"),
     "allocation_strategy": ("EC2", "SPOT"),
     "bid_percentage": ("SPOT",),
     "ami": ("EC2", "SPOT"),
@@ -116,12 +117,15 @@ def environment_fields_fit(cluster: Cluster) -> Iterator[FieldError]:
 
 
 def vcpus_are_in_order(cluster: Cluster) -> Iterator[FieldError]:
-    """Not less than the least, and not nothing."""
+    """The most is not less than the least, and not nothing; what it starts with is between the two."""
     for at, environment in environments(cluster):
-        least = max(environment.min_vcpus or 0, 1)
-        if environment.max_vcpus < least:
-            rule = f"must be {least} or more" + (", which is minVcpus" if least > 1 else "")
-            yield FieldError(f"{at}.maxVcpus", short(environment.max_vcpus), rule, "raise it, or lower minVcpus")
+        least, most, desired = environment.min_vcpus or 0, environment.max_vcpus, environment.desired_vcpus
+        if most < max(least, 1):
+            rule = f"must be {max(least, 1)} or more" + (", which is minVcpus" if least > 1 else "")
+            yield FieldError(f"{at}.maxVcpus", short(most), rule, "raise it, or lower minVcpus")
+        elif desired is not None and not least <= desired <= most:
+            rule = f"must be from {least} to {most}, which are minVcpus and maxVcpus"
+            yield FieldError(f"{at}.desiredVcpus", short(desired), rule, "choose one between them, or remove it")
 
 
 def spot_strategies_need_spot(cluster: Cluster) -> Iterator[FieldError]:

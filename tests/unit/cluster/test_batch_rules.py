@@ -129,6 +129,7 @@ REFUSED = [
         for field, value in {
             "instanceTypes": ["c7i"],
             "minVcpus": 0,
+            "desiredVcpus": 0,
             "allocationStrategy": "BEST_FIT",
             "bidPercentage": 50,
             "ami": "ami-01234567",
@@ -147,6 +148,15 @@ REFUSED = [
         environments({"minVcpus": 21}),
         f"{ENVIRONMENT}.maxVcpus",
         "must be 21 or more, which is minVcpus",
+    ),
+    *(
+        Case(
+            rules.vcpus_are_in_order,
+            environments({"minVcpus": 4, "maxVcpus": 8, "desiredVcpus": desired}),
+            f"{ENVIRONMENT}.desiredVcpus",
+            "must be from 4 to 8, which are minVcpus and maxVcpus",
+        )
+        for desired in (3, 9)
     ),
     Case(
         rules.spot_strategies_need_spot,
@@ -286,6 +296,8 @@ ACCEPTED: list[dict[str, Any]] = [
         {"minVcpus": 20, "maxVcpus": 20, "allocationStrategy": "BEST_FIT", "ami": "ami-01234567"},
         {"type": "SPOT", "bidPercentage": 100, "allocationStrategy": "SPOT_CAPACITY_OPTIMIZED"},
         {"type": "SPOT", "allocationStrategy": "BEST_FIT_PROGRESSIVE", "rootVolume": {"size": 100}},
+        {"minVcpus": 4, "maxVcpus": 8, "desiredVcpus": 4},
+        {"type": "SPOT", "maxVcpus": 8, "desiredVcpus": 8},
         {"type": "FARGATE", "maxVcpus": 1},
         {"type": "FARGATE_SPOT", "subnetIds": ["subnet-01234567"]},
         {"architecture": "arm64"},

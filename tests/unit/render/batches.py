@@ -97,9 +97,10 @@ ENVIRONMENTS: dict[str, list[Any]] = {
     "ami": [None, "ami-0123456789abcdef0"],
     "subnetIds": [None, [subnet(2)]],
     "minVcpus": [None, 4],
+    "desiredVcpus": [None, 4],
     "rootVolume": [None, {"size": 100, "type": "gp3", "iops": 4000, "throughput": 250, "kmsKeyId": "alias/mine"}],
 }
-OF_EC2 = ("allocationStrategy", "bidPercentage", "ami", "minVcpus", "rootVolume")
+OF_EC2 = ("allocationStrategy", "bidPercentage", "ami", "minVcpus", "desiredVcpus", "rootVolume")
 JOBS: dict[str, list[Any]] = {
     "platform": ["EC2", "FARGATE"],
     "architecture": ["x86_64", "arm64"],

@@ -63,7 +63,13 @@ def test_names_and_retained_speak_of_storage_alone():
 
 
 def test_no_size_that_moves_is_in_the_template():
-    sizes: list[dict[str, Any]] = [{}, {"maxVcpus": 5000}, {"minVcpus": 10}, {"minVcpus": 4, "maxVcpus": 4}]
+    sizes: list[dict[str, Any]] = [
+        {},
+        {"maxVcpus": 5000},
+        {"minVcpus": 10},
+        {"minVcpus": 4, "maxVcpus": 4},
+        {"desiredVcpus": 8},
+    ]
     assert len({json.dumps(environment(size)) for size in sizes}) == 1
     for made in of_type(ENVIRONMENT, resources(**MATRIX["everything"])).values():
         assert made["Properties"]["ComputeResources"]["MaxvCpus"] == CEILING
@@ -93,6 +99,7 @@ FIXED: list[tuple[dict[str, Any], dict[str, Any]]] = [
 MOVING: list[tuple[dict[str, Any], dict[str, Any]]] = [
     (EC2, {"maxVcpus": 100}),
     (EC2, {"minVcpus": 1}),
+    (EC2, {"desiredVcpus": 1}),
     (SPOT, {"maxVcpus": 100}),
     ({"type": "FARGATE"}, {"maxVcpus": 100}),
     (EC2, {"allocationStrategy": "BEST_FIT_PROGRESSIVE"}),
