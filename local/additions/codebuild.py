@@ -20,6 +20,7 @@ from local.additions.emulator import codebuild, provisioners
 from local.additions.events import emit
 from local.additions.rest import RefusedError, Request, page
 from local.additions.sessions import check_trust
+from local.additions.settings import settings
 
 Build = dict[str, Any]
 MAX_PAGE = 100
@@ -27,7 +28,17 @@ SERVICE = "codebuild.amazonaws.com"
 KEPT = ("logsConfig", "queuedTimeoutInMinutes", "concurrentBuildLimit", "cache", "vpcConfig")
 """Of a project, what MiniStack's own record leaves out."""
 _running: dict[str, builds.Run] = {}
-_tokens: dict[tuple[str, str], str] = {}
+# (project, token): the build, what was asked for, when
+_tokens: dict[tuple[str, str], tuple[str, Request, float]] = {}
+# Overrides of StartBuild: what of the source, and what of the environment.
+SOURCE = {"sourceTypeOverride": "type", "sourceLocationOverride": "location", "buildspecOverride": "buildspec"}
+ENVIRONMENT = {
+    "environmentTypeOverride": "type",
+    "imageOverride": "image",
+    "computeTypeOverride": "computeType",
+    "privilegedModeOverride": "privilegedMode",
+    "imagePullCredentialsTypeOverride": "imagePullCredentialsType",
+}
 
 
 def register() -> None:
@@ -108,14 +119,18 @@ def _project(name: str) -> Request:
 
 
 def _start(request: Request) -> Request:
-    """StartBuild; the same request again, by its token, gives the same build."""
+    """StartBuild; the same request again, by its token and in time, gives the same build."""
     project, token = _project(request["projectName"]), request.get("idempotencyToken")
     key = project["arn"], token or ""
-    if token and key in _tokens:
-        return {"build": _shown(codebuild._builds[_tokens[key]])}
+    before, asked, when = _tokens.get(key, ("", {}, 0.0))
+    if before and time.time() < when + settings.build_token_seconds:
+        if asked != request:
+            message = f"The idempotency token {token} was used with other parameters"
+            raise RefusedError(message, "InvalidInputException")
+        return {"build": _shown(codebuild._builds[before])}
     build = _record(project, request)
     if token:
-        _tokens[key] = build["id"]
+        _tokens[key] = build["id"], request, time.time()
     codebuild._builds[build["id"]] = build
     run = _running[build["id"]] = builds.Run(build, _announce)
     _announce(build)
@@ -127,12 +142,9 @@ def _start(request: Request) -> Request:
 def _record(project: Request, request: Request) -> Build:
     build = codebuild._make_build_record(project, codebuild._build_id(project["name"]), request.get("sourceVersion"))
     now = time.time()
-    source = {**project["source"]}
-    for name, member in (("sourceTypeOverride", "type"), ("sourceLocationOverride", "location"),
-                         ("buildspecOverride", "buildspec")):  # fmt: skip
-        if request.get(name):
-            source[member] = request[name]
-    environment = copy.deepcopy(project["environment"])
+    source, environment = {**project["source"]}, copy.deepcopy(project["environment"])
+    for target, names in ((source, SOURCE), (environment, ENVIRONMENT)):
+        target.update({member: request[name] for name, member in names.items() if request.get(name) is not None})
     variables = {each["name"]: each for each in environment.get("environmentVariables") or []}
     variables |= {each["name"]: each for each in request.get("environmentVariablesOverride") or []}
     environment["environmentVariables"] = list(variables.values())

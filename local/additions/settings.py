@@ -48,6 +48,8 @@ class Settings:
     """A CodeBuild build that runs no command shows its BUILD phase for at least this long."""
     held_builds: list[str] = field(default_factory=list)
     """Builds of these projects (by name) stay in their BUILD phase until the name is taken off the list."""
+    build_token_seconds: float = 300.0
+    """For how long StartBuild knows a token again."""
     builder_path: str = ""
     """Where CodeBuild looks for docker, podman and buildah, as in PATH; empty for this machine's own PATH."""
     build_failures: dict[str, str] = field(default_factory=dict)

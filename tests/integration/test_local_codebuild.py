@@ -184,6 +184,114 @@ def test_a_build_is_stopped_and_one_fails_as_the_test_wants(aws, project, eventu
     assert _failure(project.over(project.start())) == ("BUILD", "COMMAND_EXECUTION_ERROR: no space left")
 
 
+def test_a_token_means_one_build_while_it_is_known_and_no_other(aws, project) -> None:
+    first = project.start("one", idempotencyToken="t")
+    with pytest.raises(ClientError, match="other parameters") as refused:
+        project.start("two", idempotencyToken="t")
+    assert refused.value.response["Error"]["Code"] == "InvalidInputException"
+    assert project.start("one", idempotencyToken="t") == first
+    assert project.start("one", idempotencyToken="u") != first
+    aws.set(build_token_seconds=0)
+    assert project.start("one", idempotencyToken="t") != first, "its time is over"
+
+
+def test_a_build_is_told_what_to_build_and_on_what(project, stacks, name) -> None:
+    """A project without a source, as CloudFormation makes it, and all that the start of a build gives it."""
+    buildspec = json.dumps({"version": 0.2, "phases": {"build": {"commands": ["docker build --tag x ."]}}}, indent=2)
+    variables = [{"Name": "MUSTER_REPOSITORY", "Value": name}]
+    template: dict[str, Any] = {
+        "Type": "AWS::CodeBuild::Project",
+        "Properties": {
+            "Name": f"{name}-stack", "ServiceRole": project.role, "Artifacts": {"Type": "NO_ARTIFACTS"},
+            "Environment": {"Type": "LINUX_CONTAINER", "Image": "x86", "ComputeType": "BUILD_GENERAL1_SMALL",
+                            "PrivilegedMode": True, "EnvironmentVariables": variables},
+            "Source": {"Type": "NO_SOURCE", "BuildSpec": buildspec},
+        },
+    }  # fmt: skip
+    assert stacks.create(name, {"Project": template}) == "CREATE_COMPLETE"
+    project.name = f"{name}-stack"
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("Dockerfile", "FROM scratch\n")
+    project.s3.put_object(Bucket=name, Key="other.zip", Body=archive.getvalue())
+    build = project.over(
+        project.start(
+            "arm",
+            sourceTypeOverride="S3",
+            sourceLocationOverride=f"{name}/other.zip",
+            environmentTypeOverride="ARM_CONTAINER",
+            imageOverride="aarch64",
+            computeTypeOverride="BUILD_GENERAL1_LARGE",
+        )
+    )
+    assert build["buildStatus"] == "SUCCEEDED", project.lines(build)
+    assert (build["source"]["type"], build["source"]["location"]) == ("S3", f"{name}/other.zip")
+    environment = {key: build["environment"][key] for key in ("type", "image", "computeType", "privilegedMode")}
+    assert environment == {
+        "type": "ARM_CONTAINER",
+        "image": "aarch64",
+        "computeType": "BUILD_GENERAL1_LARGE",
+        "privilegedMode": True,
+    }
+    assert project.api.batch_get_projects(names=[project.name])["projects"][0]["environment"]["image"] == "x86"
+    project.name = name
+    assert project.tags() == ["arm"]
+    project.api.delete_project(name=f"{name}-stack")
+    assert stacks.delete(name) == "DELETE_COMPLETE", stacks.reasons(name)
+
+
+def test_what_is_not_there_of_builds_is_told(aws, project) -> None:
+    api = project.api
+    done = project.over(project.start())
+    assert api.stop_build(id=done["arn"])["build"]["buildStatus"] == "SUCCEEDED", "what is over stays what it is"
+    found = api.batch_get_builds(ids=[done["id"], f"{project.name}:never"])
+    assert ([each["id"] for each in found["builds"]], found["buildsNotFound"]) == (
+        [done["id"]],
+        [f"{project.name}:never"],
+    )
+    missing = api.exceptions.ResourceNotFoundException
+    for call, options in (
+        (api.list_builds_for_project, {"projectName": "none"}),
+        (api.start_build, {"projectName": "none"}),
+        (api.stop_build, {"id": f"{project.name}:never"}),
+    ):
+        with pytest.raises(missing):
+            call(**options)
+
+
+def test_a_project_s_builds_are_for_those_who_may(aws, project, clients, name) -> None:
+    """Upon the project, whatever names the build; by its tags."""
+    project.api.update_project(name=name, tags=[{"key": "owner", "value": "me"}])
+    iam = clients("iam")
+    iam.create_user(UserName=name)
+    actions = ["BatchGetBuilds", "ListBuildsForProject", "StartBuild", "StopBuild"]
+    statement = {
+        "Effect": "Allow",
+        "Action": [f"codebuild:{each}" for each in actions],
+        "Resource": f"arn:aws:codebuild:us-east-1:{ACCOUNT}:project/test-*",
+        "Condition": {"StringEquals": {"aws:ResourceTag/owner": "me"}},
+    }
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    user: Any = aws.client(
+        "codebuild", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"]
+    )
+    build = user.start_build(projectName=name)["build"]
+    assert user.list_builds_for_project(projectName=name)["ids"] == [build["id"]]
+    assert user.batch_get_builds(ids=[build["id"]])["builds"]
+    user.stop_build(id=build["arn"])
+    project.api.update_project(name=name, tags=[{"key": "owner", "value": "you"}])
+    for call, options in (
+        (user.start_build, {"projectName": name}),
+        (user.list_builds_for_project, {"projectName": name}),
+        (user.batch_get_builds, {"ids": [build["id"]]}),
+        (user.stop_build, {"id": build["id"]}),
+    ):
+        with pytest.raises(ClientError, match="not authorized"):
+            call(**options)
+
+
 def test_a_role_that_does_not_trust_codebuild_makes_no_project(project) -> None:
     nobody = json.dumps({"Statement": []})
     role = project.iam.create_role(RoleName=f"{project.name}-o", AssumeRolePolicyDocument=nobody)["Role"]["Arn"]
@@ -284,3 +392,50 @@ def test_a_stacks_repository_with_images_goes_only_if_it_may(project, stacks, cl
     assert stacks.create(other, {"Repository": template["Repository"]}) == "CREATE_COMPLETE"
     project.ecr.put_image(repositoryName=stacks.resource(other, "Repository"), imageManifest="{}", imageTag="a")
     assert stacks.delete(other) == "DELETE_COMPLETE"
+
+
+def test_an_image_is_asked_for_by_its_tag_and_one_that_is_not_there_is_a_failure(project, name) -> None:
+    ecr = project.ecr
+    for tag in ("a", "b"):
+        ecr.put_image(repositoryName=name, imageManifest="{}", imageTag=tag)
+    found = ecr.batch_get_image(repositoryName=name, imageIds=[{"imageTag": tag} for tag in ("a", "b", "c")])
+    assert [each["imageId"]["imageTag"] for each in found["images"]] == ["a", "b"]
+    assert len({each["imageId"]["imageDigest"] for each in found["images"]}) == 1
+    assert [(each["imageId"], each["failureCode"]) for each in found["failures"]] == [
+        ({"imageTag": "c"}, "ImageNotFound")
+    ]
+    with pytest.raises(ecr.exceptions.RepositoryNotFoundException):
+        ecr.batch_get_image(repositoryName="none", imageIds=[{"imageTag": "a"}])
+
+
+def test_images_that_come_and_go_are_events(aws, project, inbox, eventually, tmp_path: Path) -> None:
+    def told() -> list[tuple[str, str, str | None]]:
+        details = [event["detail"] for event in inbox() if event["detail-type"] == "ECR Image Action"]
+        own = [each for each in details if each["repository-name"] == project.name]
+        assert {each["result"] for each in own} <= {"SUCCESS"}
+        assert all(each["image-digest"].startswith("sha256:") for each in own)
+        return [(each["action-type"], each["repository-name"], each.get("image-tag")) for each in own]
+
+    def happened(*events: tuple[str, str | None]) -> bool:
+        return told() == [(action, project.name, tag) for action, tag in events]
+
+    project.over(project.start("one"))
+    eventually(lambda: happened(("PUSH", "one")))
+    project.over(project.start("one"))
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "docker").write_text(DOCKER)
+    (tmp_path / "bin" / "docker").chmod(0o755)
+    aws.set(builder_path=str(tmp_path / "bin"))
+    project.over(project.start("two"))
+    pushed = [("PUSH", "one"), ("PUSH", "two")]
+    eventually(lambda: happened(*pushed))
+    ids = [{"imageTag": "one"}, {"imageTag": "never"}]
+    project.ecr.batch_delete_image(repositoryName=project.name, imageIds=ids)
+    eventually(lambda: happened(*pushed, ("DELETE", "one")))
+
+
+def test_a_stack_is_deleted_though_its_repository_is_gone(project, stacks, name) -> None:
+    repository = {"Type": "AWS::ECR::Repository", "Properties": {"RepositoryName": f"{name}/own"}}
+    assert stacks.create(name, {"Repository": repository}) == "CREATE_COMPLETE"
+    project.ecr.delete_repository(repositoryName=f"{name}/own", force=True)
+    assert stacks.delete(name) == "DELETE_COMPLETE", stacks.reasons(name)
