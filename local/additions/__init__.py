@@ -10,8 +10,9 @@
 | `groups`, `fleet` | Auto Scaling's groups and the engine that keeps them at size |
 | `batch`, `environments`, `definitions`, `jobs`, `scheduler` | AWS Batch's API, and the engine that runs its jobs |
 | `batch_resources` | CloudFormation resource types of AWS Batch |
+| `clusters` | the ECS clusters of its environments |
 | `codebuild`, `builds`, `dockerfile` | CodeBuild's builds, with a container builder or without |
-| `ecr` | images of several tags, images that are not there, pages |
+| `ecr` | images of several tags, images that are not there, pages, events |
 | `processes`, `reaper`, `sessions`, `streams` | local processes for containers: end, role, log stream |
 | `functions` | Lambda's environment: the package and the SDK alone |
 | `access` | tags and roles for IAM's evaluation |
@@ -27,8 +28,8 @@ from typing import Any
 
 Asgi = Callable[..., Awaitable[None]]
 # Who wraps what another one has put in its place comes after it.
-ORDER = ("functions", "seeds", "ec2", "resources", "groups", "batch", "batch_resources", "codebuild", "ecr", "stacks",
-         "provisioning", "access", "decisions")  # fmt: skip
+ORDER = ("functions", "seeds", "ec2", "resources", "groups", "batch", "batch_resources", "clusters", "codebuild",
+         "ecr", "stacks", "provisioning", "access", "decisions")  # fmt: skip
 
 
 def register() -> Asgi:

@@ -50,8 +50,8 @@ def register() -> None:
     SQS knows no right of its own for the calls that take batches (Amazon SQS developer guide, "Using identity-based
     policies with Amazon SQS"): whoever may send may send many.
 
-    Batch and CodeBuild are asked upon the resource that a call names; SubmitJob upon the queue, and by `batch` upon
-    the definition.
+    Batch, CodeBuild and ECS's DescribeClusters are asked upon the resource that a call names; SubmitJob upon the queue,
+    and by `batch` upon the definition.
 
     AWS's endpoints are reached over TLS, and policies deny whatever is not; what is on the loopback leaves no machine.
     """
@@ -87,15 +87,18 @@ BATCH = {
 
 
 def _named(service: str, _: str, path: str, __: Any, body: bytes, ___: Any) -> str:
-    """The ARN of the resource of Batch or CodeBuild that a request names."""
+    """The ARN of the resource of Batch, CodeBuild or ECS that a request names; of several the first."""
     if service == "batch" and path.startswith("/v1/tags/"):
         return unquote(path.removeprefix("/v1/tags/"))
-    if service not in ("batch", "codebuild") or path.startswith(("/v1/describe", "/v1/list")):
+    if service not in ("batch", "codebuild", "ecs") or path.startswith(("/v1/describe", "/v1/list")):
         return ""
     request = json.loads(body or b"{}")
+    if service == "ecs":
+        cluster = next(iter(request.get("clusters") or []), "").rpartition("/")[2]
+        return _arn("ecs", f"cluster/{cluster}") if cluster else ""
     if service == "codebuild":
         named = [request.get("id"), *request.get("ids", []), *request.get("names", [])]
-        project = next(filter(None, named), "").partition(":")[0]
+        project = next(filter(None, named), "").rpartition("/")[2].partition(":")[0]
         return _arn("codebuild", f"project/{project}") if project else ""
     return next((batch_arn(kind, request[key]) for key, kind in BATCH.items() if request.get(key)), "")
 

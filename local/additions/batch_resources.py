@@ -146,20 +146,24 @@ def _environment_update(arn: str, old: Properties, new: Properties, stack: str, 
 
 
 def _environment_delete(arn: str, _: Properties) -> None:
-    """First DISABLED, then deleted; what is INVALID can go too."""
-    record = environment(arn)
-    if record is None:
-        return
-    if record["state"] != "DISABLED":
-        batch.call("UpdateComputeEnvironment", computeEnvironment=arn, state="DISABLED")
-    _still(environment, arn)
-    batch.call("DeleteComputeEnvironment", computeEnvironment=arn)
-    _settled(environment, arn, "ComputeEnvironment")
+    _delete(environment, arn, "ComputeEnvironment")
 
 
-def _still(find: Callable[[str], Properties | None], arn: str) -> None:
+def _delete(find: Callable[[str], Properties | None], arn: str, kind: str) -> None:
+    """First DISABLED, then deleted; what is INVALID can go too, and what is gone is gone, whoever deleted it."""
+    of = {f"{kind[0].lower()}{kind[1:]}": arn}
+    if (record := _still(find, arn)) and record["state"] != "DISABLED":
+        batch.call(f"Update{kind}", **of, state="DISABLED")
+    if _still(find, arn):
+        batch.call(f"Delete{kind}", **of)
+    _settled(find, arn, kind)
+
+
+def _still(find: Callable[[str], Properties | None], arn: str) -> Properties | None:
+    """The record when nothing moves it any more; None if it is gone."""
     while (record := find(arn)) and record["status"] not in ("VALID", "INVALID"):
         time.sleep(0.02)
+    return record
 
 
 # --- AWS::Batch::JobQueue: Ref is the ARN.
@@ -181,14 +185,7 @@ def _queue_update(arn: str, old: Properties, new: Properties, *_: str) -> Made:
 
 
 def _queue_delete(arn: str, _: Properties) -> None:
-    record = queue(arn)
-    if record is None:
-        return
-    if record["state"] != "DISABLED":
-        batch.call("UpdateJobQueue", jobQueue=arn, state="DISABLED")
-    _still(queue, arn)
-    batch.call("DeleteJobQueue", jobQueue=arn)
-    _settled(queue, arn, "JobQueue")
+    _delete(queue, arn, "JobQueue")
 
 
 # --- AWS::Batch::JobDefinition: Ref is the ARN with the revision; an update registers one. Of two ARNs MiniStack

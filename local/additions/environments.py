@@ -26,6 +26,7 @@ ALWAYS_UPDATABLE = {"minvCpus", "maxvCpus", "desiredvCpus"}
 """Of compute resources, whoever's the service role is; all else is an infrastructure update."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 MAX_PAGE = 100
+STILL_USED = "CLIENT_ERROR - The Cluster cannot be deleted while Tasks are active."
 SERVICE_ROLE = "role/aws-service-role/batch.amazonaws.com/AWSServiceRoleForBatch"
 policies: Any = AccountRegionScopedDict()
 
@@ -38,6 +39,11 @@ def arn_of(kind: str, name: str) -> str:
 def shown(record: Record) -> Record:
     """A record as the API shows it."""
     return {key: value for key, value in record.items() if not key.startswith("_") and value is not None}
+
+
+def on_fargate(record: Record) -> bool:
+    """Whether a compute environment has no instances."""
+    return (record.get("computeResources") or {}).get("type") in FARGATE
 
 
 def check_name(name: str, store: Any) -> None:
@@ -71,7 +77,10 @@ def _settled(store: Any, name: str, now: float, busy: Callable[[Record], bool]) 
     if record["status"] == "DELETING":
         if not busy(record):
             store.pop(name, None)
-        return store.get(name)
+            return None
+        if not on_fargate(record):
+            return record
+        record["_fault"] = STILL_USED
     reason = _fault(record)
     healthy = "ComputeEnvironment Healthy" if store is batch._compute_envs else "JobQueue Healthy"
     record.update(status="INVALID" if reason else "VALID", statusReason=reason or healthy)
@@ -85,8 +94,11 @@ def _fault(record: Record) -> str | None:
 
 
 def environment(reference: str) -> Record | None:
-    """The compute environment of that name or ARN."""
-    return _settled(batch._compute_envs, reference.rpartition("/")[2], time.time(), lambda _: False)
+    """The compute environment of that name or ARN. One that is deleted goes when its jobs have lost their instances.
+
+    Of Fargate it becomes INVALID while it has jobs (DeleteComputeEnvironment).
+    """
+    return _settled(batch._compute_envs, reference.rpartition("/")[2], time.time(), lambda each: each["_used"] > 0)
 
 
 def queue(reference: str) -> Record | None:
@@ -232,6 +244,7 @@ def delete_environment(request: Request) -> Record:
     arn = record["computeEnvironmentArn"]
     if any(arn in environments_of(each) for name in batch._job_queues if (each := queue(name))):
         raise RefusedError("Cannot delete, found existing JobQueue relationship")
+    record["_fault"] = None
     _begin(record, "DELETING")
     return {}
 
@@ -291,7 +304,7 @@ def _order(request: Request) -> list[Record]:
     for record in found:
         if record["status"] not in ("VALID", "UPDATING"):
             raise RefusedError(f"{record['computeEnvironmentArn']} is {record['status']}; it must be VALID")
-    if len({(record.get("computeResources") or {}).get("type") in FARGATE for record in found}) > 1:
+    if len({on_fargate(record) for record in found}) > 1:
         raise RefusedError("Fargate and EC2 compute environments cannot be mixed in a job queue")
     return [
         {"order": each["order"], "computeEnvironment": record["computeEnvironmentArn"]}

@@ -28,6 +28,7 @@ from local.additions.settings import settings
 Job = dict[str, Any]
 OVER = ("SUCCEEDED", "FAILED")
 EXITED = "Essential container in task exited"
+HOST_GONE = "Host EC2 (instance i-0123456789abcdef0) terminated."
 TIMED_OUT = "Job attempt duration exceeded timeout"
 DEPENDENCY = "Dependent Job failed"
 CHILD = "Array Child Job failed"
@@ -92,6 +93,12 @@ class Engine:
             _stop(job)
         self.wake()
 
+    def tasks(self, place: Job) -> Counter[str]:
+        """How many containers a compute environment has in each status."""
+        there = (unit for unit in list(self._units.values()) if unit["status"] in ("STARTING", "RUNNING"))
+        placed = (unit for unit in there if unit["_place"] is place)
+        return Counter(each["status"] for unit in placed for each in unit.get("_nodes") or [unit])
+
     # --- a pass
 
     async def _pass(self) -> None:
@@ -114,6 +121,9 @@ class Engine:
             self._conclude(unit, "FAILED", reason)
         elif status == "RUNNING" and not reason and _too_long(unit):
             unit["_reason"] = TIMED_OUT
+            _stop(unit)
+        elif status == "RUNNING" and _without_host(unit) and not unit["_failure"]:
+            unit["_failure"] = HOST_GONE
             _stop(unit)
 
     def _resolve(self, unit: Job) -> None:
@@ -272,6 +282,10 @@ def _queue(unit: Job) -> Job:
 
 def _deleted(unit: Job) -> bool:
     return _queue(unit)["status"] == "DELETING"
+
+
+def _without_host(unit: Job) -> bool:
+    return unit["_place"]["status"] == "DELETING" and not environments.on_fargate(unit["_place"])
 
 
 def _retried(unit: Job, reason: str) -> bool:

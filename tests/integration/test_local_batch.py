@@ -1,5 +1,6 @@
 """AWS Batch on the local AWS: environments, queues and definitions, and jobs that run as local processes."""
 
+import copy
 import itertools
 import json
 import signal
@@ -29,6 +30,12 @@ class Batch:
         ec2 = clients("ec2")
         group = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["default"]}])["SecurityGroups"]
         self.places = {"subnets": list(network.subnet_ids), "securityGroupIds": [group[0]["GroupId"]]}
+
+    def named(self, name: str) -> "Batch":
+        """The same account, for an environment of another name."""
+        other = copy.copy(self)
+        other.name = name
+        return other
 
     def environment(self, **resources: Any) -> dict[str, Any]:
         self.api.create_compute_environment(
@@ -413,6 +420,111 @@ def test_an_environment_and_a_queue_are_deleted_in_their_order_only(batch, event
     batch.queue()
 
 
+def test_a_cluster_of_ecs_counts_what_runs_in_its_environment(nodes, clients, eventually) -> None:
+    ecs, arn = clients("ecs"), nodes.shown()["ecsClusterArn"]
+
+    def counts() -> tuple[int, int, int]:
+        (found,) = ecs.describe_clusters(clusters=[arn])["clusters"]
+        return found["runningTasksCount"], found["pendingTasksCount"], found["registeredContainerInstancesCount"]
+
+    assert counts() == (0, 0, 1), "instances for the 2 vCPUs that it keeps"
+    held = {"environment": [{"name": "MORE", "value": "sleep 600"}]}
+    main = [{"targetNodes": "0:0", "containerOverrides": held}]
+    job_id = nodes.submit(nodeOverrides={"numNodes": 5, "nodePropertyOverrides": main})
+    nodes.running(job_id)
+    assert counts() == (5, 0, 2)
+    nodes.api.terminate_job(jobId=job_id, reason="enough")
+    nodes.over(job_id)
+    eventually(lambda: counts() == (0, 0, 1))
+    told = ecs.describe_clusters(clusters=[arn.rpartition("/")[2], "none"])
+    assert [each["clusterArn"] for each in told["clusters"]] == [arn]
+    assert [each["reason"] for each in told["failures"]] == ["MISSING"]
+
+
+def test_an_environment_that_is_deleted_under_its_jobs(nodes, eventually) -> None:
+    """On instances they lose their host, and are tried again where the queue has turned to."""
+    api, name = nodes.api, nodes.name
+    definition = nodes.define("sleep 600", f"{name}-one")
+    job_id = nodes.submit(jobDefinition=definition, retryStrategy={"attempts": 2})
+    nodes.running(job_id)
+    other = nodes.named(f"{name}-next")
+    other.environment(type="EC2", maxvCpus=8, minvCpus=0, instanceRole=name, instanceTypes=["optimal"])
+    api.update_job_queue(jobQueue=name, computeEnvironmentOrder=[{"order": 1, "computeEnvironment": other.name}])
+    eventually(lambda: nodes.queue_status() == "VALID")
+    nodes.update(state="DISABLED")
+    assert nodes.job(job_id)["status"] == "RUNNING", "no job is lost by an environment that is left and disabled"
+    api.delete_compute_environment(computeEnvironment=name)
+    eventually(lambda: nodes.shown() is None)
+    job = eventually(lambda: (found := nodes.running(job_id))["attempts"] and found)
+    assert job["attempts"][0]["statusReason"].startswith("Host EC2")
+    assert job["container"]["taskArn"].split("/")[1].startswith(f"AWSBatch-{other.name}")
+    api.terminate_job(jobId=job_id, reason="enough")
+    assert nodes.over(job_id)["statusReason"] == "enough"
+
+
+def test_an_environment_of_fargate_that_is_deleted_under_its_jobs_is_invalid(batch, eventually) -> None:
+    api, name = batch.api, batch.name
+    job_id = batch.submit("sleep", "600")
+    batch.running(job_id)
+    other = batch.named(f"{name}-next")
+    other.environment(**FARGATE)
+    api.update_job_queue(jobQueue=name, computeEnvironmentOrder=[{"order": 1, "computeEnvironment": other.name}])
+    eventually(lambda: batch.queue_status() == "VALID")
+    batch.update(state="DISABLED")
+    api.delete_compute_environment(computeEnvironment=name)
+    assert "Tasks are active" in eventually(lambda: batch.shown("INVALID"))["statusReason"]
+    assert batch.job(job_id)["status"] == "RUNNING"
+    api.terminate_job(jobId=job_id, reason="enough")
+    batch.over(job_id)
+    api.delete_compute_environment(computeEnvironment=name)
+    eventually(lambda: batch.shown() is None)
+    batch.environment(**FARGATE)
+
+
+def test_statuses_pass_and_what_is_being_changed_cannot_be_changed(aws, batch, eventually) -> None:
+    api, name = batch.api, batch.name
+    order = [{"order": 1, "computeEnvironment": name}]
+    aws.set(batch_seconds=0.5)
+    api.update_compute_environment(computeEnvironment=name, computeResources={"maxvCpus": 8}, state="DISABLED")
+    api.update_job_queue(jobQueue=name, priority=7, state="DISABLED", computeEnvironmentOrder=order)
+    assert (batch.shown()["status"], batch.queue_status()) == ("UPDATING", "UPDATING")
+    with pytest.raises(ClientError, match="resource is being modified"):
+        api.update_compute_environment(computeEnvironment=name, state="ENABLED")
+    with pytest.raises(ClientError, match="resource is being modified"):
+        api.delete_job_queue(jobQueue=name)
+    found = eventually(lambda: batch.shown("VALID"))
+    assert (found["state"], found["computeResources"]["maxvCpus"]) == ("DISABLED", 8)
+    eventually(lambda: batch.queue_status() == "VALID")
+    queue = api.describe_job_queues(jobQueues=[name, "none"])["jobQueues"][0]
+    assert (queue["state"], queue["priority"]) == ("DISABLED", 7)
+    api.delete_job_queue(jobQueue=name)
+    assert batch.queue_status() == "DELETING"
+    eventually(lambda: batch.queue_status() == "DELETED")
+    aws.set(batch_seconds=0.02)
+    batch.queue()
+
+
+def test_what_is_not_there_is_left_out_of_an_answer_and_refused_in_a_change(batch) -> None:
+    api = batch.api
+    names = ["none", batch.name]
+    found = api.describe_compute_environments(computeEnvironments=names)["computeEnvironments"]
+    assert [each["computeEnvironmentName"] for each in found] == [batch.name]
+    assert api.describe_job_queues(jobQueues=["none"])["jobQueues"] == []
+    arn = f"arn:aws:batch:us-east-1:{ACCOUNT}:job-definition/{batch.name}"
+    found = api.describe_job_definitions(jobDefinitions=[f"{arn}:9", f"{arn}:1"])["jobDefinitions"]
+    assert [each["revision"] for each in found] == [1]
+    for call, options in (
+        (api.update_compute_environment, {"computeEnvironment": "none", "state": "DISABLED"}),
+        (api.delete_compute_environment, {"computeEnvironment": "none"}),
+        (api.update_job_queue, {"jobQueue": "none", "state": "DISABLED"}),
+        (api.delete_job_queue, {"jobQueue": "none"}),
+        (api.list_jobs, {"jobQueue": "none"}),
+    ):
+        with pytest.raises(ClientError, match="does not exist") as refused:
+            call(**options)
+        assert refused.value.response["Error"]["Code"] == "ClientException"
+
+
 def test_an_environment_says_why_it_is_invalid_and_takes_no_job_then(aws, bare, eventually) -> None:
     bare.environment(**FARGATE)
     bare.queue()
@@ -535,6 +647,67 @@ def test_a_stack_makes_changes_and_removes_what_runs_jobs(bare, stacks, template
     assert stacks.delete(name) == "DELETE_COMPLETE"
     assert bare.job(job_id)["status"] == "FAILED"
     assert not bare.api.describe_compute_environments(computeEnvironments=[second])["computeEnvironments"]
+
+
+def test_a_stack_is_deleted_though_somebody_deleted_its_parts_before(bare, stacks, template, eventually) -> None:
+    name, api = bare.name, bare.api
+    template["Environment"]["Properties"]["ComputeEnvironmentName"] = name
+    template["Policy"] = _resource("SchedulingPolicy", Name=name)
+    assert stacks.create(name, template) == "CREATE_COMPLETE"
+    api.deregister_job_definition(jobDefinition=stacks.resource(name, "Definition"))
+    api.update_job_queue(jobQueue=name, state="DISABLED")
+    eventually(lambda: bare.queue_status() == "VALID")
+    api.delete_job_queue(jobQueue=name)
+    eventually(lambda: bare.queue_status() == "DELETED")
+    bare.update(state="DISABLED")
+    api.delete_compute_environment(computeEnvironment=name)
+    eventually(lambda: bare.shown() is None)
+    api.delete_scheduling_policy(arn=stacks.resource(name, "Policy"))
+    assert stacks.delete(name) == "DELETE_COMPLETE", stacks.reasons(name)
+
+
+def test_a_stack_is_deleted_though_its_parts_are_on_the_move(aws, bare, stacks, template) -> None:
+    name = bare.name
+    assert stacks.create(name, template) == "CREATE_COMPLETE"
+    aws.set(batch_seconds=1)
+    bare.api.update_job_queue(jobQueue=name, priority=2)
+    environment = stacks.resource(name, "Environment")
+    bare.api.update_compute_environment(computeEnvironment=environment, state="DISABLED")
+    assert stacks.delete(name) == "DELETE_COMPLETE", stacks.reasons(name)
+
+
+@pytest.mark.parametrize(("policy", "left"), [("Delete", 0), ("RetainExceptOnCreate", 0), ("Retain", 1)])
+def test_what_a_failed_creation_leaves_behind(bare, stacks, template, policy: str, left: int) -> None:
+    name = bare.name
+    template["Environment"] |= {"DeletionPolicy": policy}
+    template["Environment"]["Properties"]["ComputeEnvironmentName"] = name
+    template["Queue"]["Properties"]["ComputeEnvironmentOrder"][0] = {"Order": 1, "ComputeEnvironment": "none"}
+    template["Queue"]["DependsOn"] = "Environment"
+    assert stacks.create(name, template) == "ROLLBACK_COMPLETE"
+    assert len([each for each in [bare.shown()] if each]) == left
+    stacks.delete(name)
+
+
+def test_an_environment_that_is_retained_outlives_its_place_in_the_stack_and_the_stack(bare, stacks, template) -> None:
+    """Blue and green: a queue turns to another environment, and the first one goes on with its jobs."""
+    name = bare.name
+    template["Environment"] |= {"DeletionPolicy": "RetainExceptOnCreate"}
+    assert stacks.create(name, template) == "CREATE_COMPLETE"
+    first, definition = stacks.resource(name, "Environment"), stacks.resource(name, "Definition")
+    job_id = bare.submit("sleep", "600", jobDefinition=definition)
+    bare.running(job_id)
+    template["Next"] = template.pop("Environment")
+    template["Queue"]["Properties"]["ComputeEnvironmentOrder"][0]["ComputeEnvironment"] = {"Ref": "Next"}
+    assert stacks.update(name, template) == "UPDATE_COMPLETE"
+    second = stacks.resource(name, "Next")
+    (queue,) = bare.api.describe_job_queues(jobQueues=[name])["jobQueues"]
+    assert [each["computeEnvironment"] for each in queue["computeEnvironmentOrder"]] == [second]
+    assert bare.job(job_id)["status"] == "RUNNING"
+    assert stacks.delete(name) == "DELETE_COMPLETE"
+    assert bare.over(job_id)["status"] == "FAILED", "its queue is gone"
+    found = bare.api.describe_compute_environments(computeEnvironments=[first, second])["computeEnvironments"]
+    assert {each["status"] for each in found} == {"VALID"}
+    assert len(found) == 2
 
 
 def test_an_environment_that_becomes_invalid_rolls_the_stack_back(bare, stacks, template) -> None:
