@@ -1,7 +1,9 @@
 """The entry points of the loop and of the sweep: what is acknowledged, what comes again and when."""
 
+import gc
 import json
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,3 +226,17 @@ def test_a_sweep_that_cannot_read_fails_so_that_lambda_tries_again(lambda_: Plan
     lambda_.clients.faults["Scan"] = ("InternalServerError", "no")
     with pytest.raises(Exception, match="the sweep: Scan answered InternalServerError"):
         sweeper.handler({}, Context())
+
+
+def test_rings_that_passes_leave_behind_do_not_pile_up() -> None:
+    rings: list[weakref.ref[list[Any]]] = []
+    gc.collect()
+    for _ in range(20_000):
+        ring = Ring()
+        ring.append(ring)
+        rings.append(weakref.ref(ring))
+    assert sum(ring() is not None for ring in rings) < 20_000
+
+
+class Ring(list[Any]):
+    """A list, which can be watched."""
