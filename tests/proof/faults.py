@@ -165,6 +165,7 @@ class Branch:
             if each.after is after and self._fork(each, f"{each.name} {operation} (call {self._index})"):
                 self.world.before = self.world.after = lambda operation: None
                 each.strike(self.world, operation)
+                return
 
     def _fork(self, struck: Strike, name: str) -> bool:
         """Whether this is the branch. The trunk waits for it, and takes its answer."""
