@@ -9,6 +9,7 @@ import typer
 from cli.options import Files
 
 if TYPE_CHECKING:
+    from cli.files import Document
     from cli.plane import Plane
     from cli.proposal import Proposal
 
@@ -32,10 +33,23 @@ def apply(
     plane: Plane = ctx.obj.plane()
     for document in documents:
         item = look(plane, document.name).item
-        proposal = propose(document, item, plane.version if upgrade else "")
+        addressed = document.in_bucket(plane.settings.artifacts_bucket)
+        proposal = propose(addressed, item, plane.version if upgrade else "")
+        if not dry_run:
+            _send(plane, document)
         if proposal.changes and not dry_run:
             plane.clients.dynamodb.put_item(TableName=plane.settings.specs_table, Item=proposal.item)
         typer.echo(f"cluster/{document.name} {_outcome(proposal)}{' (dry run)' if dry_run else ''}")
+
+
+def _send(plane: Plane, document: Document) -> None:
+    """Send what the images are built from; also if the spec is as it was, for the archive may have gone since."""
+    from cli.sources import send
+
+    for source in document.packed.values():
+        if send(plane.clients.s3, plane.settings.artifacts_bucket, document.name, source):
+            files = sum(not entry.name.endswith("/") for entry in source.entries)
+            typer.echo(f"{source.folder}: sent {files} files, {source.size} bytes", err=True)
 
 
 def _outcome(proposal: Proposal) -> str:

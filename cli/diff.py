@@ -49,7 +49,7 @@ def _diff(plane: Plane, document: Document, upgrade: str) -> bool:
     from cli.seen import look
 
     cluster = look(plane, document.name)
-    proposal = propose(document, cluster.item, upgrade)
+    proposal = propose(document.in_bucket(plane.settings.artifacts_bucket), cluster.item, upgrade)
     _show(_spec(proposal, document.source))
     considered = _considered(plane, cluster, proposal)
     if considered.desired.errors:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from cli.failures import Failure
+from cli.packing import Source
+from cli.sources import addressed, archive_key, found
 from reconciler.cluster import Invalid, parse
 
 STDIN = "-"
@@ -41,21 +43,36 @@ MERGE = "tag:yaml.org,2002:merge"
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One document of a file. `source` names it in messages; `name` is the cluster's."""
+    """One document of a file. `source` names it in messages; `name` is the cluster's.
+
+    `folder` is where its paths start; `packed` the sources of images that it gives as directories, by their place.
+    """
 
     source: str
     content: dict[str, Any]
+    folder: Path = Path()
+    packed: Mapping[int, Source] = field(default_factory=dict[int, Source])
 
     @property
     def name(self) -> str:
         """The cluster's name; only a document that was checked is sure to have one."""
         return str(self.content["metadata"]["name"])
 
+    def in_bucket(self, bucket: str) -> Document:
+        """The document as the resource has it: with archives in the artifacts bucket in place of directories."""
+        addresses = {place: f"s3://{bucket}/{archive_key(self.name, each)}" for place, each in self.packed.items()}
+        return replace(self, content=addressed(self.content, addresses))
+
 
 def read(paths: Iterable[str]) -> list[Document]:
     """The documents of files, every one of them checked. Raises Failure with all that is wrong in any of them."""
-    documents = [document for path in paths for document in _documents(path)]
-    wrong = [line for document in documents for line in problems(document)]
+    documents: list[Document] = []
+    wrong: list[str] = []
+    for document in (document for path in paths for document in _documents(path)):
+        packed, unpacked = found(document.content, document.folder)
+        documents.append(replace(document, packed=packed))
+        wrong += problems(replace(document, content=addressed(document.content, {})))
+        wrong += [f"{document.source}: {line}" for line in unpacked]
     if wrong:
         raise Failure(*wrong)
     return documents
@@ -81,14 +98,14 @@ def _name(document: Document) -> str:
 
 
 def _documents(path: str) -> list[Document]:
-    shown = "standard input" if path == STDIN else path
-    found = [item for content in _contents(_text(path), shown) for item in _unlisted(content)]
-    if not found:
+    shown, folder = ("standard input", Path()) if path == STDIN else (path, Path(path).parent)
+    items = [item for content in _contents(_text(path), shown) for item in _unlisted(content)]
+    if not items:
         raise Failure(f"{shown}: there is no document in it")
-    several = len(found) > 1
+    several = len(items) > 1
     return [
-        Document(f"{shown}, document {number}" if several else shown, _written(content, shown))
-        for number, content in enumerate(found, 1)
+        Document(f"{shown}, document {number}" if several else shown, _written(content, shown), folder)
+        for number, content in enumerate(items, 1)
     ]
 
 
