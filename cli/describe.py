@@ -12,7 +12,7 @@ from cli.options import Names
 if TYPE_CHECKING:
     from cli.plane import Plane
     from cli.seen import Seen
-    from reconciler.cluster import Cluster, SharedStorage, Spec
+    from reconciler.cluster import Batch, SharedStorage, Spec
 
 
 def describe(ctx: typer.Context, names: Names = None) -> None:
@@ -27,6 +27,7 @@ def describe(ctx: typer.Context, names: Names = None) -> None:
 
 
 def _describe(cluster: Seen, events: Sequence[Mapping[str, Any]]) -> None:
+    from cli import batch_status
     from cli.events import print_events
     from cli.terminal import INDENT, age, fields, section, titled
     from reconciler.cluster import Invalid, parse
@@ -39,7 +40,11 @@ def _describe(cluster: Seen, events: Sequence[Mapping[str, Any]]) -> None:
     else:
         section("Spec", [(label, value(parsed.spec)) for label, value in SPEC.items()])
     section("Status", _status(cluster))
-    titled("Queues", QUEUES, _queues(cluster, None if isinstance(parsed, Invalid) else parsed))
+    spec = None if isinstance(parsed, Invalid) else parsed.spec
+    if batch_status.shows(cluster.status) or (spec and spec.batch):
+        _batch(cluster.status, spec.batch if spec else None)
+    else:
+        titled("Queues", QUEUES, _queues(cluster, spec))
     titled(
         "Conditions",
         ("TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"),
@@ -49,6 +54,18 @@ def _describe(cluster: Seen, events: Sequence[Mapping[str, Any]]) -> None:
     typer.echo(f"Events:{'' if events else '  <none>'}")
     if events:
         print_events(events, of_many=False, indent=INDENT)
+
+
+def _batch(status: Mapping[str, Any], spec: Batch | None) -> None:
+    from cli import batch_status
+    from cli.terminal import section, titled
+
+    titled("Images", batch_status.IMAGES, batch_status.images(status, spec))
+    titled("Builds", batch_status.BUILDS, batch_status.builds(status))
+    if logs := batch_status.logs(status):
+        section("Build Logs", logs)
+    titled("Compute Environments", batch_status.ENVIRONMENTS, batch_status.environments(status, spec))
+    titled("Queues", batch_status.QUEUES, batch_status.queues(status, spec))
 
 
 def _identity(cluster: Seen, metadata: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -85,10 +102,10 @@ def _status(cluster: Seen) -> list[tuple[str, object]]:
 QUEUES = ("NAME", "CAPACITY", "INSTANCE TYPES", "MIN", "MAX", "DESIRED", "IN SERVICE", "OUTDATED")
 
 
-def _queues(cluster: Seen, parsed: Cluster | None) -> list[list[object]]:
+def _queues(cluster: Seen, wanted: Spec | None) -> list[list[object]]:
     """A row a queue: of the spec what it is made of, of the status how it is. A queue may be in one of them alone."""
     status = {queue["name"]: queue for queue in _of(cluster, "queues")}
-    spec = {queue.name: queue for queue in parsed.spec.queues} if parsed else {}
+    spec = {queue.name: queue for queue in wanted.queues} if wanted else {}
     rows: list[list[object]] = []
     for name in dict.fromkeys((*spec, *status)):
         queue = spec.get(name)
@@ -104,7 +121,7 @@ def _storage(storage: SharedStorage) -> str:
 
 SPEC: dict[str, Callable[[Spec], object]] = {
     "Scheduler": lambda spec: spec.scheduler,
-    "Image": lambda spec: spec.image.ami or spec.image.os,
+    "Image": lambda spec: "" if spec.batch else spec.image.ami or spec.image.os,
     "Head Node": lambda spec: spec.head_node.instance_type if spec.head_node else "",
     "Network": lambda spec: _joined(spec.network.vpc_id, *spec.network.subnet_ids),
     "Shared Storage": lambda spec: ", ".join(_storage(storage) for storage in spec.shared_storage),

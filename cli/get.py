@@ -114,13 +114,21 @@ def _list(clusters: Iterable[Seen]) -> dict[str, Any]:
 
 
 def _queues(cluster: Seen) -> str:
-    """Nodes in service of those wanted, over all queues."""
     queues = cluster.status.get("queues", ())
-    return f"{sum(q['inService'] for q in queues)}/{sum(wanted(q) for q in queues)}" if queues else ""
+    return _load(*queues) if queues else ""
 
 
 def _queue_by_queue(cluster: Seen) -> str:
-    return ",".join(f"{q['name']}={q['inService']}/{wanted(q)}" for q in cluster.status.get("queues", ()))
+    return ",".join(f"{queue['name']}={_load(queue)}" for queue in cluster.status.get("queues", ()))
+
+
+def _load(*queues: Any) -> str:
+    """Nodes in service of those wanted, over queues; of AWS Batch, jobs that run of those that have not ended."""
+    from cli import batch_status
+
+    if any(map(batch_status.counted, queues)):
+        return batch_status.load(*queues)
+    return f"{sum(queue['inService'] for queue in queues)}/{sum(map(wanted, queues))}"
 
 
 def wanted(queue: Any) -> int:

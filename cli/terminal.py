@@ -25,11 +25,13 @@ UNBOUNDED = 1 << 16
 STYLES: dict[str, str] = {
     **dict.fromkeys(("Ready", "True", "Normal"), "green"),
     **dict.fromkeys(("Failed", "Invalid", "Held", "Degraded", "Warning"), "red"),
-    **dict.fromkeys(("Creating", "Updating", "Scaling", "Deleting", "Pending", "Paused"), "yellow"),
-    # As AWS Batch and ECS write them.
+    **dict.fromkeys(("Creating", "Updating", "Building", "Scaling", "Deleting", "Pending", "Paused"), "yellow"),
+    # As AWS Batch, ECS and CodeBuild write them.
     **dict.fromkeys(("SUCCEEDED", "RUNNING", "ENABLED", "VALID", "ACTIVE"), "green"),
-    **dict.fromkeys(("FAILED", "DISABLED", "INVALID"), "red"),
-    **dict.fromkeys(("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "CREATING", "UPDATING", "DELETING"), "yellow"),
+    **dict.fromkeys(("FAILED", "FAULT", "TIMED_OUT", "STOPPED", "DISABLED", "INVALID"), "red"),
+    **dict.fromkeys(
+        ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "IN_PROGRESS", "CREATING", "UPDATING", "DELETING"), "yellow"
+    ),
 }
 # An age shows two units while the second still says something: up to so many seconds, in units of so many.
 AGES: tuple[tuple[int, tuple[tuple[int, str], ...]], ...] = (
