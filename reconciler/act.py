@@ -5,6 +5,8 @@ The caller announces each action in the record, under the fence, before it is ma
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from reconciler import actions
 from reconciler.actions import Action, subject
 from reconciler.cleanup import CleanupError, empty_prefix
-from reconciler.facts import artifacts_prefix
+from reconciler.facts import artifacts_prefix, sources_prefix
 from reconciler.observe import asking
+from reconciler.observe_batch import TAG_VARIABLE
 from reconciler.outcomes import AwsError, Outcome
 
 if TYPE_CHECKING:
@@ -22,6 +25,15 @@ if TYPE_CHECKING:
     from reconciler.settings import Settings
 
 CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_NAMED_IAM")
+# What a build of another processor than the project's overrides of it (CodeBuild user guide, "Docker images provided by
+# CodeBuild").
+_BUILDERS: dict[str, Any] = {
+    "x86_64": {},
+    "arm64": {
+        "environmentTypeOverride": "ARM_CONTAINER",
+        "imageOverride": "aws/codebuild/amazonlinux-aarch64-standard:3.0",
+    },
+}
 # Seconds that an action leaves of the pass, to report in; what would need them is left to the next pass.
 MARGIN = 10.0
 
@@ -51,6 +63,9 @@ ALREADY: dict[type[Action], tuple[str, ...]] = {
     actions.ResumeProcesses: ("not found",),
     actions.TerminateInstances: ("InvalidInstanceID.NotFound",),
     actions.DeleteVolumes: ("InvalidVolume.NotFound",),
+    actions.StopBuild: ("ResourceNotFoundException",),
+    actions.DeleteComputeEnvironment: ("does not exist", "not found"),
+    actions.DeleteJobQueue: ("does not exist", "not found"),
 }
 
 
@@ -163,6 +178,66 @@ def _delete_artifacts(hands: Hands, action: actions.DeleteArtifacts) -> None:
         raise AwsError(about, "DeleteObjects", "Unfinished", message, Outcome.RETRY)
 
 
+def _start_build(hands: Hands, action: actions.StartBuild) -> None:
+    variables: list[Any] = [{"name": TAG_VARIABLE, "value": action.tag}]
+    source = action.source or _upload_source(hands, action)
+    hands.clients.codebuild.start_build(
+        projectName=action.project,
+        sourceTypeOverride="S3",
+        sourceLocationOverride=source,
+        environmentVariablesOverride=variables,
+        idempotencyToken=action.token,
+        **_BUILDERS[action.architecture],
+    )
+
+
+def _upload_source(hands: Hands, action: actions.StartBuild) -> str:
+    """Put an archive that holds the Dockerfile alone where the build can read it; the answer is BUCKET/KEY."""
+    key = f"{sources_prefix(hands.cluster)}{action.tag}.zip"
+    bucket = hands.settings.artifacts_bucket
+    hands.clients.s3.put_object(Bucket=bucket, Key=key, Body=_zipped(action.dockerfile), ContentType="application/zip")
+    return f"{bucket}/{key}"
+
+
+def _zipped(dockerfile: str) -> bytes:
+    body = io.BytesIO()
+    with zipfile.ZipFile(body, "w", zipfile.ZIP_DEFLATED) as archive:
+        # With a time of its own the same Dockerfile gives the same bytes.
+        archive.writestr(zipfile.ZipInfo("Dockerfile"), dockerfile)
+    return body.getvalue()
+
+
+def _stop_build(hands: Hands, action: actions.StopBuild) -> None:
+    hands.clients.codebuild.stop_build(id=action.id)
+
+
+def _update_compute_environment(hands: Hands, action: actions.UpdateComputeEnvironment) -> None:
+    sizes = {"minvCpus": action.min, "maxvCpus": action.max, "desiredvCpus": action.desired}
+    given: dict[str, Any] = {key: value for key, value in sizes.items() if value is not None}
+    changed: dict[str, Any] = {"state": action.state} if action.state else {}
+    if given:
+        changed["computeResources"] = given
+    hands.clients.batch.update_compute_environment(computeEnvironment=action.environment, **changed)
+
+
+def _delete_compute_environment(hands: Hands, action: actions.DeleteComputeEnvironment) -> None:
+    hands.clients.batch.delete_compute_environment(computeEnvironment=action.environment)
+
+
+def _update_job_queue(hands: Hands, action: actions.UpdateJobQueue) -> None:
+    changed: dict[str, Any] = {"state": action.state} if action.state else {}
+    if action.priority is not None:
+        changed["priority"] = action.priority
+    if action.environments is not None:
+        order = enumerate(action.environments, 1)
+        changed["computeEnvironmentOrder"] = [{"order": place, "computeEnvironment": each} for place, each in order]
+    hands.clients.batch.update_job_queue(jobQueue=action.queue, **changed)
+
+
+def _delete_job_queue(hands: Hands, action: actions.DeleteJobQueue) -> None:
+    hands.clients.batch.delete_job_queue(jobQueue=action.queue)
+
+
 _DO: dict[type[Action], Callable[[Hands, Any], None]] = {
     actions.CreateStack: _create_stack,
     actions.CreateChangeSet: _create_change_set,
@@ -176,4 +251,10 @@ _DO: dict[type[Action], Callable[[Hands, Any], None]] = {
     actions.TerminateInstances: _terminate_instances,
     actions.DeleteVolumes: _delete_volumes,
     actions.DeleteArtifacts: _delete_artifacts,
+    actions.StartBuild: _start_build,
+    actions.StopBuild: _stop_build,
+    actions.UpdateComputeEnvironment: _update_compute_environment,
+    actions.DeleteComputeEnvironment: _delete_compute_environment,
+    actions.UpdateJobQueue: _update_job_queue,
+    actions.DeleteJobQueue: _delete_job_queue,
 }

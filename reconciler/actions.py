@@ -106,6 +106,60 @@ class DeleteArtifacts:
 
 
 @dataclass(frozen=True, slots=True)
+class StartBuild:
+    """Upload the source of an image, if it is a Dockerfile, and build it. `source` is BUCKET/KEY of an archive."""
+
+    project: str
+    tag: str
+    dockerfile: str
+    source: str
+    architecture: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopBuild:
+    """Stop a build."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateComputeEnvironment:
+    """Set what is not None of a compute environment: its state, and its sizes in vCPUs."""
+
+    environment: str
+    state: str | None = None
+    min: int | None = None
+    max: int | None = None
+    desired: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteComputeEnvironment:
+    """Delete a compute environment that is disabled and in no queue; its instances go with it."""
+
+    environment: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateJobQueue:
+    """Set what is not None of a job queue: its state, its priority, and its compute environments in their order."""
+
+    queue: str
+    state: str | None = None
+    priority: int | None = None
+    environments: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteJobQueue:
+    """Delete a job queue that is disabled. Batch ends the jobs that are in it."""
+
+    queue: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """Delete the state record: the last act of a cluster's life."""
 
@@ -125,6 +179,12 @@ Action = (
     | TerminateInstances
     | DeleteVolumes
     | DeleteArtifacts
+    | StartBuild
+    | StopBuild
+    | UpdateComputeEnvironment
+    | DeleteComputeEnvironment
+    | UpdateJobQueue
+    | DeleteJobQueue
     | Forget
 )
 
@@ -145,6 +205,12 @@ SUBJECTS: dict[type[Action], str] = {
     TerminateInstances: "instances {ids}",
     DeleteVolumes: "volumes {ids}",
     DeleteArtifacts: "artifacts {prefix}",
+    StartBuild: "image {tag}",
+    StopBuild: "build {id}",
+    UpdateComputeEnvironment: "compute environment {environment}",
+    DeleteComputeEnvironment: "compute environment {environment}",
+    UpdateJobQueue: "job queue {queue}",
+    DeleteJobQueue: "job queue {queue}",
     Forget: "state record {cluster}",
 }
 

@@ -8,9 +8,12 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
+    from mypy_boto3_batch import BatchClient
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ecr import ECRClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_ssm import SSMClient
@@ -57,3 +60,19 @@ class Clients:
     @cached_property
     def ssm(self) -> "SSMClient":  # noqa: D102
         return self._make("ssm")
+
+    @cached_property
+    def batch(self) -> "BatchClient":  # noqa: D102
+        return self._make("batch")
+
+    @cached_property
+    def codebuild(self) -> "CodeBuildClient":  # noqa: D102
+        return self._make("codebuild")
+
+    @cached_property
+    def ecr(self) -> "ECRClient":  # noqa: D102
+        return self._make("ecr")
+
+    @cached_property
+    def ecs(self) -> Any:  # noqa: D102
+        return self._make("ecs")

@@ -8,7 +8,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from reconciler.batch import DEFINITION, BatchFacts, arns
 from reconciler.statuses import HEAD_NODE, LIFECYCLE, HeadNode, MemberStep
 
 OWNER_TAG = "muster:owner"
@@ -195,6 +197,7 @@ class Actual:
     instances: tuple[Instance, ...] = ()
     volumes: tuple[Leftover, ...] = ()
     resources: tuple[StackResource, ...] = ()
+    batch: BatchFacts = field(default_factory=BatchFacts)
 
     def group(self, queue: str) -> Group | None:
         """The group of a queue, if there is one."""
@@ -211,10 +214,11 @@ def digest(actual: Actual) -> str:
     """A short hash of what the sweep can see of a cluster from its paged describes.
 
     The pass stores it; the sweep wakes a cluster whose digest is no longer that one. So it holds only what
-    DescribeStacks, DescribeAutoScalingGroups and DescribeInstances say, and not the details a pass asks for.
+    DescribeStacks, DescribeAutoScalingGroups, DescribeInstances and their like of AWS Batch say, and not the details
+    a pass asks for.
     """
-    stack = actual.stack
-    seen = {
+    stack, batch = actual.stack, actual.batch
+    seen: dict[str, Any] = {
         "stack": [stack.id, stack.status, stack.tags.get(HASH_TAG, "")] if stack else None,
         "groups": sorted(
             [
@@ -230,4 +234,10 @@ def digest(actual: Actual) -> str:
         ),
         "instances": sorted([i.id, i.state, i.private_ip, i.public_ip] for i in actual.instances if i.alive),
     }
+    if batch.environments or batch.queues or batch.definitions:
+        seen["batch"] = [
+            sorted([e.name, e.state, e.status, e.min, e.max, e.desired] for e in batch.environments),
+            sorted([q.name, q.state, q.status, q.priority, q.environments] for q in batch.queues),
+            [batch.definitions.get(arn, False) for arn in arns(stack.outputs if stack else {}, DEFINITION)],
+        ]
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()[:16]

@@ -12,7 +12,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from reconciler.plan.draft import words
 from reconciler.plan.trouble import setback
 from reconciler.record import Accepted, Pending, Record
 from reconciler.render import Rendered, Site, render, required_images, required_zones
+from reconciler.render.batch.images import ImageBuild, builds
 from reconciler.resolve import resolve
 from reconciler.store import Refused, Store, content_hash
 from reconciler.version import VERSION
@@ -51,6 +52,7 @@ NOT_IN_STACK = {
     "deletion_protection": True,
     "deletion_policy": True,
     "queues": {"__all__": {"size", "min_size", "max_size"}},
+    "batch": {"on_delete": True, "compute_environments": {"__all__": {"min_vcpus", "max_vcpus", "desired_vcpus"}}},
 }
 
 
@@ -129,12 +131,29 @@ def unsettled(record: Record) -> Record:
 def consider(tools: Tools, record: Record, item: Mapping[str, Any] | None, now: float) -> Considered:
     """Find out what is wanted and what is there, and plan. Changes nothing. Raises AwsError."""
     record, errors, refusal = _accept(tools, record, item)
-    desired = _desired(tools.settings, record, item, errors, refusal)
     # Before a spec was accepted nothing can have been made, and the name may be none that AWS would take.
     known = record.accepted is not None
-    actual = observe(tools.clients, tools.settings.owner, record, deleting=item is None) if known else Actual()
-    record = record.remember(digest=digest(actual) if known else "")
+    actual = _observed(tools, record, deleting=item is None) if known else Actual()
+    record = record.remember(digest=digest(actual) if known else "", pins=_serving(record, actual))
+    desired = _desired(tools.settings, record, item, errors, refusal)
     return Considered(desired, actual, plan(desired, actual, record, now))
+
+
+def _observed(tools: Tools, record: Record, *, deleting: bool) -> Actual:
+    tags = [each.tag for each in _builds(record)]
+    return observe(tools.clients, tools.settings.owner, record, deleting=deleting, images=tags)
+
+
+def _builds(record: Record) -> tuple[ImageBuild, ...]:
+    cluster = accepted_cluster(record)
+    return builds(cluster.spec.batch) if cluster and cluster.spec.batch else ()
+
+
+def _serving(record: Record, actual: Actual) -> Pins:
+    """The pins with the images that jobs run: the wanted one as soon as it is there, else the one that was."""
+    wanted, before = _builds(record), record.pins.serving
+    told = {each.name: each.tag if each.tag in actual.batch.images else before.get(each.name, "") for each in wanted}
+    return replace(record.pins, serving={name: tag for name, tag in told.items() if tag})
 
 
 def _accept(tools: Tools, record: Record, item: Mapping[str, Any] | None) -> tuple[Record, tuple[FieldError, ...], str]:
@@ -179,7 +198,7 @@ def _desired(
         present=item is not None,
         cluster=cluster,
         rendered=rendered(settings, cluster, record.pins) if cluster and _pinned(cluster, record.pins) else None,
-        stack_spec_hash=stack_spec_hash(cluster) if cluster else "",
+        stack_spec_hash=stack_spec_hash(cluster, record.pins) if cluster else "",
         errors=tuple(str(error) for error in errors),
         refusal=refusal or "InvalidSpec",
         look_again=LOOK_AT_REFERENCES if refusal == "InvalidReference" else None,
@@ -210,10 +229,15 @@ def rendered(settings: Settings, cluster: Cluster, pins: Pins) -> Rendered:
     return render(cluster, site, pins)
 
 
-def stack_spec_hash(cluster: Cluster) -> str:
-    """A hash of the part of the spec that the stack's template depends on; as in `spec_hash`, defaults do not count."""
+def stack_spec_hash(cluster: Cluster, pins: Pins) -> str:
+    """A hash of the part of the spec that the stack's template depends on, and of what moves with it by itself: the
+    images that are ready to serve, and the job definitions that have to be registered again.
+
+    As in `spec_hash`, defaults do not count.
+    """
     spec = cluster.spec.model_dump(mode="json", exclude=NOT_IN_STACK, exclude_defaults=True)
-    text = json.dumps(spec, sort_keys=True)
+    moved = [pins.serving, pins.registrations] if pins.serving or pins.registrations else []
+    text = json.dumps([spec, *moved] if moved else spec, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

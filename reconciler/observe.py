@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from reconciler.batch import PROJECT, BatchFacts
 from reconciler.facts import (
     CLUSTER_TAG,
     DELETION_POLICY_TAG,
@@ -26,6 +27,7 @@ from reconciler.facts import (
     StackResource,
     stack_name,
 )
+from reconciler.observe_batch import observe_batch
 from reconciler.outcomes import AwsError, outcome_of
 from reconciler.statuses import EVENT, STACK_FAILED, Event
 
@@ -36,10 +38,11 @@ if TYPE_CHECKING:
 Filters = list[Any]
 
 
-def observe(clients: Clients, owner: str, record: Record, *, deleting: bool) -> Actual:
+def observe(clients: Clients, owner: str, record: Record, *, deleting: bool, images: Collection[str] = ()) -> Actual:
     """What there is of a cluster of the control plane `owner`. Raises AwsError when AWS does not say.
 
-    `deleting` asks also for what the stack holds and for volumes that may outlive it.
+    `deleting` asks also for what the stack holds and for volumes that may outlive it. `images` are the tags that are
+    wanted in the cluster's repository.
     """
     cluster = record.cluster
     ours = [
@@ -56,7 +59,19 @@ def observe(clients: Clients, owner: str, record: Record, *, deleting: bool) -> 
             instances=tuple(_instances(clients, ours)),
             volumes=tuple(_volumes(clients, ours)) if deleting and not stack else (),
             resources=tuple(_resources(clients, stack.id)) if deleting and stack else (),
+            batch=_batch(clients, owner, record, stack, images, deleting=deleting),
         )
+
+
+def _batch(
+    clients: Clients, owner: str, record: Record, stack: Stack | None, images: Collection[str], *, deleting: bool
+) -> BatchFacts:
+    """A cluster without AWS Batch has neither such outputs nor environments, and its services are not asked."""
+    outputs: Mapping[str, str] = stack.outputs if stack and stack.owned_by(owner, record.cluster) else {}
+    if PROJECT not in outputs and not record.environments:
+        return BatchFacts()
+    marks = {OWNER_TAG: owner, CLUSTER_TAG: record.cluster}
+    return observe_batch(clients, marks, outputs, record.environments, images, deleting=deleting)
 
 
 class asking:  # noqa: N801 - reads as a word in `with asking("stack x"):`

@@ -80,6 +80,7 @@ CODES: dict[str, Outcome] = {
             "ValidationError",
             "ValidationException",
             "InvalidParameterValue",
+            "InvalidInputException",
             "InsufficientCapabilitiesException",
         ),
         Outcome.TERMINAL,

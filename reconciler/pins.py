@@ -1,4 +1,4 @@
-"""What AWS was asked once and is not asked again, so that a rendering does not drift under the user."""
+"""What was seen once and is held to, so that a rendering does not drift under the user."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Pins:
-    """`images`: "<os>/<architecture>" to AMI id. `zones`: subnet id to Availability Zone name. `archives`: address
-    of an S3 object to what tells one content of it from another.
+    """`images`: "<os>/<architecture>" to AMI id. `zones`: subnet id to Availability Zone name.
+
+    `serving`: name of a container image to the tag that jobs run, the wanted one once it has been seen in the
+    repository. `registrations`: name of a job definition to how often it was found deregistered.
     """
 
     images: Mapping[str, str] = field(default_factory=dict[str, str])
     zones: Mapping[str, str] = field(default_factory=dict[str, str])
-    archives: Mapping[str, str] = field(default_factory=dict[str, str])
+    serving: Mapping[str, str] = field(default_factory=dict[str, str])
+    registrations: Mapping[str, int] = field(default_factory=dict[str, int])

@@ -88,7 +88,8 @@ class Record:
     `generation` counts the changes of the user's spec; `spec_hash` is of the item as it stands, right or wrong, and
     `absent` when it is gone. `change_set` is the one made and not yet deleted. `unchanged` is two hashes with a slash
     between: CloudFormation found that the second template changes nothing of a stack made from the first. `sizes` are
-    the group sizes last put in force, by queue: [min, max, desired or None].
+    the sizes last put in force: of groups by queue, of compute environments by their name in AWS, as
+    [min, max, desired or None]. `environments` are the names of all compute environments that may exist.
     `stack_id` is the stack last seen. `failure` is of a stack operation, `trouble` of an AWS call; `pending` is the
     call announced before it was made; `unsettled` is when one was announced that makes something and that no pass has
     told the end of. `digest` is of the facts last seen. `timer` is the one pending wake-up.
@@ -106,6 +107,7 @@ class Record:
     change_set: str = ""
     unchanged: str = ""
     sizes: Mapping[str, tuple[int, int, int | None]] = field(default_factory=dict[str, tuple[int, int, int | None]])
+    environments: tuple[str, ...] = ()
     stack_id: str = ""
     deleting_since: float | None = None
     failure: Failure | None = None
@@ -124,7 +126,7 @@ class Record:
 
     def to_item(self) -> dict[str, Any]:
         """The record as an item of the state table, lease apart (the lease is written by its own call)."""
-        item = {key: value for key, value in asdict(self).items() if key != "lease" and value not in (None, "", {})}
+        item = {key: value for key, value in asdict(self).items() if key != "lease" and value not in (None, "", {}, ())}
         item["phase"] = self.phase
         return {camel(key): _plain(value) for key, value in item.items()}
 
@@ -137,6 +139,7 @@ class Record:
             if name in known:
                 known[name] = kind(**known[name])
         known["sizes"] = {queue: tuple(sizes) for queue, sizes in known.get("sizes", {}).items()}
+        known["environments"] = tuple(known.get("environments", ()))
         known["lease"] = Lease(
             plain.get("leaseOwner", ""), float(plain.get("leaseExpires", 0)), int(plain.get("fence", 0))
         )

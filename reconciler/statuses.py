@@ -269,3 +269,62 @@ ACTIVITY: dict[str, Activity] = {
     "WaitingForInPlaceUpdateToFinalize": Activity.WAITING,
     "InPlaceUpdateInProgress": Activity.WAITING,
 }
+
+
+class Standing(StrEnum):
+    """What the status of a compute environment or a job queue of AWS Batch asks of the next pass."""
+
+    SOUND = "may be used and changed"
+    MOVING = "wait for Batch"
+    BROKEN = "say why; it may be disabled and deleted"
+    GOING = "wait until it is gone"
+
+
+# CEStatus and JQStatus are the same words.
+STANDING: dict[str, Standing] = {
+    "CREATING": Standing.MOVING,
+    "UPDATING": Standing.MOVING,
+    "DELETING": Standing.GOING,
+    "DELETED": Standing.GOING,
+    "VALID": Standing.SOUND,
+    "INVALID": Standing.BROKEN,
+}
+# CEState and JQState: whether it takes work.
+ENABLED: dict[str, bool] = {"ENABLED": True, "DISABLED": False}
+
+
+class BuildStep(StrEnum):
+    """What the status of a build asks of the next pass."""
+
+    RUNNING = "wait for it"
+    DONE = "its image is in the repository, or was"
+    FAILED = "say why, and build again after a while"
+
+
+BUILD: dict[str, BuildStep] = {
+    "SUCCEEDED": BuildStep.DONE,
+    "FAILED": BuildStep.FAILED,
+    "FAULT": BuildStep.FAILED,
+    "TIMED_OUT": BuildStep.FAILED,
+    "IN_PROGRESS": BuildStep.RUNNING,
+    "STOPPED": BuildStep.FAILED,
+}
+
+
+class JobStep(StrEnum):
+    """What the status of a job means for the queue that it is in."""
+
+    WAITING = "still to be done"
+    RUNNING = "on a node, or on its way to one"
+    DONE = "ended"
+
+
+JOB: dict[str, JobStep] = {
+    "SUBMITTED": JobStep.WAITING,
+    "PENDING": JobStep.WAITING,
+    "RUNNABLE": JobStep.WAITING,
+    "STARTING": JobStep.RUNNING,
+    "RUNNING": JobStep.RUNNING,
+    "SUCCEEDED": JobStep.DONE,
+    "FAILED": JobStep.DONE,
+}

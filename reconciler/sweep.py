@@ -10,10 +10,12 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from reconciler.batch import DEFINITION, PROJECT, BatchFacts, arns
 from reconciler.facts import CLUSTER_TAG, OWNER_TAG, STACK_PREFIX, Actual, Group, Instance, Stack, digest
 from reconciler.observe import asking, group_of, instance_of, stack_of, tags_of
+from reconciler.observe_batch import environment_of, queue_of
 from reconciler.record import ABSENT
 from reconciler.store import cluster_of, content_hash, decode, encode, partition
 from reconciler.wake import Wake, send
@@ -108,11 +110,51 @@ def _known(item: Mapping[str, Any]) -> Known:
 def _facts(clients: Clients, owner: str) -> dict[str, Actual]:
     """All that bears this operator's tags, by cluster; and, as in a pass, whatever bears the name of its stack."""
     stacks, groups, instances = _stacks(clients), _groups(clients, owner), _instances(clients, owner)
-    names = stacks.keys() | groups.keys() | instances.keys()
+    batches = _batches(clients, owner, stacks)
+    names = stacks.keys() | groups.keys() | instances.keys() | batches.keys()
     return {
-        name: Actual(stack=stacks.get(name), groups=tuple(groups[name]), instances=tuple(instances[name]))
+        name: Actual(
+            stack=stacks.get(name),
+            groups=tuple(groups[name]),
+            instances=tuple(instances[name]),
+            batch=batches.get(name, BatchFacts()),
+        )
         for name in names
     }
+
+
+def _batches(clients: Clients, owner: str, stacks: Mapping[str, Stack]) -> dict[str, BatchFacts]:
+    """What there is of AWS Batch, by cluster. Queues and definitions are asked for only if a stack has any."""
+    held = {name: arns(stack.outputs, DEFINITION) for name, stack in stacks.items() if PROJECT in stack.outputs}
+    environments = _of_batch(clients.batch.get_paginator("describe_compute_environments"), "computeEnvironments", owner)
+    queues = _of_batch(clients.batch.get_paginator("describe_job_queues"), "jobQueues", owner) if held else {}
+    active: set[str] = _active_definitions(clients) if held else set()
+    return {
+        name: BatchFacts(
+            environments=tuple(environment_of(each) for each in environments.get(name, ())),
+            queues=tuple(queue_of(each) for each in queues.get(name, ())),
+            definitions={arn: arn in active for arn in held.get(name, ())},
+        )
+        for name in environments.keys() | queues.keys() | held.keys()
+    }
+
+
+def _of_batch(paginator: Any, key: str, owner: str) -> dict[str, list[Any]]:
+    pages: Iterable[dict[str, Any]] = paginator.paginate(PaginationConfig={"PageSize": 100})
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for page in pages:
+        for each in cast("list[dict[str, Any]]", page[key]):
+            tags = cast("dict[str, str]", each.get("tags", {}))
+            if tags.get(OWNER_TAG) == owner:
+                found[tags.get(CLUSTER_TAG, "")].append(each)
+    return found
+
+
+def _active_definitions(clients: Clients) -> set[str]:
+    pages = clients.batch.get_paginator("describe_job_definitions").paginate(
+        status="ACTIVE", PaginationConfig={"PageSize": 100}
+    )
+    return {each["jobDefinitionArn"] for page in pages for each in page["jobDefinitions"]}
 
 
 def _stacks(clients: Clients) -> dict[str, Stack]:

@@ -5,7 +5,7 @@ decision can stand in a table, be fuzzed, and be shown to the user before it is 
 """
 
 from reconciler.facts import Actual
-from reconciler.plan import deletion, fleet, head_node, stack
+from reconciler.plan import batch, deletion, drain, fleet, head_node, images, stack
 from reconciler.plan.draft import Condition, Desired, Draft, Plan
 from reconciler.record import Record
 
@@ -68,6 +68,16 @@ def _watch(draft: Draft) -> None:
         draft.stall("StackNotOwned", message)
         draft.look(3600)
         return
-    if stack.plan(draft):
+    if draft.cluster.spec.batch:
+        _watch_batch(draft)
+    elif stack.plan(draft):
         fleet.plan(draft)
         head_node.plan(draft)
+
+
+def _watch_batch(draft: Draft) -> None:
+    if stack.at_rest(draft):
+        drain.replaced(draft)
+    images.plan(draft)
+    if stack.plan(draft):
+        batch.plan(draft)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from reconciler.cluster import Queue
 from reconciler.facts import Actual, Change
 
-GROUP = "AWS::AutoScaling::AutoScalingGroup"
+GROUP, JOB_QUEUE = "AWS::AutoScaling::AutoScalingGroup", "AWS::Batch::JobQueue"
 # Resource types whose replacement or removal takes something from the user, and what that is.
 PRECIOUS: dict[str, str] = {
     "AWS::EC2::Instance": "the head node would be restarted or replaced",
@@ -18,6 +18,7 @@ PRECIOUS: dict[str, str] = {
     "AWS::EFS::FileSystem": "the file system would be replaced or removed",
     "AWS::FSx::FileSystem": "the file system would be replaced or removed",
     GROUP: "the queue's running nodes would be terminated",
+    JOB_QUEUE: "the jobs in the queue would be ended",
 }
 # "Conditional" is taken for yes, since CloudFormation could not rule a replacement out: but a group is replaced on
 # such a condition only by an update policy, and ours have none.
@@ -60,6 +61,10 @@ def _hold(change: Change, name: str, actual: Actual) -> Hold | None:
     if name and change.resource_type == GROUP:
         group = actual.group(name.removeprefix("queues/"))
         if group is None or not (group.desired or group.members):
+            return None
+    if name and change.resource_type == JOB_QUEUE:
+        of = name.removeprefix("queues/")
+        if not any(queue.jobs for queue in actual.batch.queues if queue.queue == of):
             return None
     how = f"Replacement={change.replacement}" if change.replacement else change.action
     causes = f" because of {', '.join(change.causes)}" if change.causes else ""

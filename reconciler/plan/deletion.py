@@ -12,9 +12,10 @@ from reconciler.actions import (
     TerminateInstances,
 )
 from reconciler.facts import Stack, artifacts_prefix
+from reconciler.plan import drain
 from reconciler.plan.draft import Draft, iso
 from reconciler.record import LONGEST_FLIGHT
-from reconciler.statuses import EVENT, TEARDOWN, Event, Teardown
+from reconciler.statuses import EVENT, STACK, TEARDOWN, Event, Step, Teardown
 
 # Seconds. A fleet that does not go within the first is left to the stack's deletion, which waits for it as well.
 FLEET_PATIENCE, LOOK_AT_FLEET, LOOK_AT_STACK = 600, 30, 120
@@ -78,10 +79,17 @@ def _tear_down(draft: Draft) -> None:
         draft.look(3600)
     elif step is Teardown.WAIT:
         _say(draft, f"Stack {stack.name} is {stack.status}.", LOOK_AT_STACK)
+    elif not _batch_is_gone(draft, stack):
+        return
     elif step is Teardown.RETRY:
         retry(draft, stack)
     elif _fleet_is_empty(draft):
         _delete(draft, stack)
+
+
+def _batch_is_gone(draft: Draft, stack: Stack) -> bool:
+    """Whether nothing of Batch keeps the stack from being deleted. What CloudFormation is making, it unmakes itself."""
+    return STACK[stack.status] is Step.WAIT or drain.gone(draft)
 
 
 def _fleet_is_empty(draft: Draft) -> bool:
@@ -153,6 +161,9 @@ def _sweep_out(draft: Draft) -> None:
         draft.act(DeleteVolumes(volumes), "LeftoversDeleted", message, warning=True)
     if instances or volumes:
         _say(draft, "What the stack left is being removed.", LOOK_AT_FLEET)
+        return
+    # Environments are none of the stack's once it is gone.
+    if not drain.gone(draft):
         return
     since = draft.record.unsettled
     if since is not None and draft.now < since + LONGEST_FLIGHT:

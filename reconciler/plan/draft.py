@@ -1,7 +1,7 @@
 """A plan while it is being made, and what it is when it is done."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,10 @@ BACKOFF_BASE, BACKOFF_CEILING = 30.0, 3600.0
 # A failed stack operation is tried so often before it waits for the spec to change.
 MAX_TRIES = 3
 
-PARTS = ("SpecAccepted", "StackReady", "HeadNodeReady", "FleetReady")
+# The conditions that Ready stands on, of a cluster of nodes and of one of AWS Batch.
+NODE_PARTS = ("SpecAccepted", "StackReady", "HeadNodeReady", "FleetReady")
+BATCH_PARTS = ("SpecAccepted", "StackReady", "ImagesReady", "ComputeReady", "QueuesReady")
+PARTS = frozenset(NODE_PARTS + BATCH_PARTS)
 # When several stages name a phase, the one that stands first here is shown.
 PHASES = (
     "Deleting",
@@ -27,6 +30,7 @@ PHASES = (
     "Failed",
     "Creating",
     "Updating",
+    "Building",
     "Degraded",
     "Scaling",
     "Ready",
@@ -96,6 +100,16 @@ class Plan:
         return tuple(step.action for step in self.steps)
 
 
+Trouble = tuple[str, str]
+"""What is the matter with one thing: a condition's reason, and a message."""
+
+
+def worst(troubles: Sequence[Trouble], rank: Sequence[str]) -> Trouble:
+    """All messages under the reason that stands last in `rank`."""
+    reason = max((reason for reason, _ in troubles), key=rank.index)
+    return reason, "; ".join(message for _, message in troubles)
+
+
 def backoff(count: int, salt: str) -> float:
     """Seconds before try number `count` + 1. The jitter is a hash of the salt, so that a plan stays a function."""
     spread = int.from_bytes(hashlib.sha256(f"{salt}/{count}".encode()).digest()[:4], "big") / 2**32
@@ -124,6 +138,8 @@ class Draft:
     next_look: float | None = None
     retained: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     queues: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    shown: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
+    in_the_way: list[str] = field(default_factory=list[str])
     troubled: bool = False
 
     def __post_init__(self) -> None:
@@ -187,6 +203,10 @@ class Draft:
     def remember(self, **changes: Any) -> None:
         """Change the record that the pass will write."""
         self.record = self.record.remember(**changes)
+
+    def show(self, kind: str, what: dict[str, Any]) -> None:
+        """Put one thing of a kind (images, environments) into the status."""
+        self.shown.setdefault(kind, []).append(what)
 
     def condition(self, kind: str, status: bool, reason: str, message: str) -> None:
         """Set a condition."""
@@ -273,8 +293,10 @@ class Draft:
             self.condition("Reconciling", False, "Paused", f"spec.paused is true: observed, not changed.{withheld}")
         self.conditions.setdefault("Stalled", Condition("Stalled", False, "Going", "Nothing stands in the way."))
         self.conditions.setdefault("Reconciling", Condition("Reconciling", False, "Settled", "Nothing is under way."))
-        missing = [kind for kind in PARTS if kind not in self.conditions]
-        bad = [self.conditions[kind] for kind in PARTS if kind in self.conditions and not self.conditions[kind].status]
+        cluster = self.desired.cluster
+        parts = BATCH_PARTS if cluster and cluster.spec.batch else NODE_PARTS
+        missing = [kind for kind in parts if kind not in self.conditions]
+        bad = [self.conditions[kind] for kind in parts if kind in self.conditions and not self.conditions[kind].status]
         stalled = self.conditions["Stalled"]
         if stalled.status:
             self.condition("Ready", False, stalled.reason, stalled.message)
@@ -304,6 +326,7 @@ class Draft:
             "observedGeneration": generation,
             "conditions": [_wire(c, seen.get(c.type), generation, self.now) for c in conditions],
             "queues": self.queues,
+            **self.shown,
         }
         stack, head = self.actual.stack, self.actual.head
         if stack:
@@ -334,7 +357,10 @@ class Draft:
 
 # Reasons of passing states: a status shows them, an event about each would only be noise.
 QUIET = frozenset(
-    {"Creating", "Updating", "Deleting", "Scaling", "Waiting", "Starting", "NoAcceptedSpec", "RollingBack", "Withheld"}
+    {
+        *("Creating", "Updating", "Deleting", "Scaling", "Waiting", "Starting", "NoAcceptedSpec", "RollingBack"),
+        *("Withheld", "Building", "Changing"),
+    }
 )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from reconciler.actions import ResizeGroup, ResumeProcesses
 from reconciler.cluster import Queue
 from reconciler.facts import Group, group_name
-from reconciler.plan.draft import Draft
+from reconciler.plan.draft import Draft, Trouble, worst
 from reconciler.statuses import ACTIVITY, LIFECYCLE, Activity, MemberStep
 
 # Seconds between looks at a fleet on its way; the groups' events come sooner.
@@ -24,15 +24,14 @@ def plan(draft: Draft) -> None:
         draft.condition("FleetReady", True, "AtSize", "Every queue has the nodes it should have.")
         return
     rank = ("Scaling", "Withheld", "LaunchFailed", "NodesSetAside", "GroupMissing", "UnknownStatus", "ConsentRequired")
-    reason = max((reason for reason, _ in troubles), key=rank.index)
-    draft.condition("FleetReady", False, reason, "; ".join(message for _, message in troubles))
+    draft.condition("FleetReady", False, *worst(troubles, rank))
 
 
 def _names(draft: Draft) -> set[str]:
     return {queue.name for queue in draft.cluster.spec.queues}
 
 
-def _queue(draft: Draft, queue: Queue) -> tuple[str, str] | None:
+def _queue(draft: Draft, queue: Queue) -> Trouble | None:
     group = draft.actual.group(queue.name)
     wanted = queue.bounds
     shown: dict[str, Any] = {
@@ -53,7 +52,7 @@ def _queue(draft: Draft, queue: Queue) -> tuple[str, str] | None:
     return trouble or _nodes(draft, group, _target(group, wanted))
 
 
-def _missing(draft: Draft, queue: Queue) -> tuple[str, str] | None:
+def _missing(draft: Draft, queue: Queue) -> Trouble | None:
     name = group_name(draft.desired.name, queue.name)
     ready = draft.conditions.get("StackReady")
     if ready is None or not ready.status:
@@ -70,7 +69,7 @@ def _target(group: Group, wanted: Sizes) -> int:
     return desired if desired is not None else min(max(group.desired, low), high)
 
 
-def _resize(draft: Draft, queue: Queue, group: Group, wanted: Sizes) -> tuple[str, str] | None:
+def _resize(draft: Draft, queue: Queue, group: Group, wanted: Sizes) -> Trouble | None:
     """Put a group's sizes in force. What was in force and is no longer is drift; anything else is the user's edit."""
     low, high, _ = wanted
     target = _target(group, wanted)
@@ -104,7 +103,7 @@ def _resume(draft: Draft, group: Group) -> None:
         draft.act(ResumeProcesses(group.name, group.suspended), "ProcessesResumed", message, warning=True)
 
 
-def _nodes(draft: Draft, group: Group, target: int) -> tuple[str, str] | None:
+def _nodes(draft: Draft, group: Group, target: int) -> Trouble | None:
     if strange := _strange(group):
         message = f"{group.name} has {strange}, which this version of Muster does not know"
         draft.stall("UnknownStatus", message, "Degraded")

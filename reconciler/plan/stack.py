@@ -51,6 +51,12 @@ def plan(draft: Draft) -> bool:
     return step is Step.STEADY
 
 
+def at_rest(draft: Draft) -> bool:
+    """Whether CloudFormation neither works on the stack nor left it halfway, so that its outputs are what it has."""
+    stack = draft.actual.stack
+    return stack is None or STACK.get(stack.status) in (Step.CREATE, Step.RECREATE, Step.STEADY)
+
+
 def rendering(draft: Draft) -> Rendering:
     """What a stack operation that starts now asks the stack to be."""
     rendered, desired = draft.rendered, draft.desired
@@ -79,12 +85,15 @@ def _create(draft: Draft) -> None:
     if failure:
         _failed(draft, "CreateFailed", failure)
         return
+    if _in_the_way(draft):
+        return
     tries = draft.failure_of(about)
     lost = bool(draft.record.stack_id and draft.record.rendering and tries is None)
     reason = "StackMissing" if lost else "StackCreating"
     message = f"Stack {name} is {'gone though its spec is there; it is made again' if lost else 'being created'}."
     create = CreateStack(name, draft.rendered.hash, draft.token(about, tries.count if tries else 0))
     remembered: dict[str, Any] = {"rendering": rendering(draft), "sizes": {}, "change_set": "", "unchanged": ""}
+    remembered |= _environments(draft)
     if draft.act(create, reason, message, warning=lost, **remembered):
         _under_way(draft, "Creating", message, "Creating", LOOK_AT_STACK)
     else:
@@ -236,6 +245,8 @@ def _update(draft: Draft) -> None:
     if failure:
         _failed(draft, "UpdateFailed", failure)
         return
+    if _in_the_way(draft):
+        return
     name = _change_set_name(draft, about)
     stale = draft.record.change_set
     if stale and stale != name:
@@ -315,10 +326,24 @@ def _judge(draft: Draft, seen: ChangeSet) -> None:
     # Until the update has ended well, the stack may hold what the old spec named as well as what the new one names.
     retained = {**(old.retained if old else {}), **draft.rendered.retained}
     asked = replace(rendering(draft), names=names, retained=retained)
-    if draft.act(execute, "StackUpdating", message, rendering=asked):
+    if draft.act(execute, "StackUpdating", message, rendering=asked, **_environments(draft)):
         _updating(draft, message, LOOK_AT_STACK)
     else:
         _withheld(draft, message)
+
+
+def _environments(draft: Draft) -> dict[str, Any]:
+    """What to remember of the compute environments that an operation may make: they can outlive the stack."""
+    batch = draft.rendered.batch
+    return {"environments": tuple(sorted({*draft.record.environments, *batch.environments}))} if batch else {}
+
+
+def _in_the_way(draft: Draft) -> bool:
+    """Whether something that the stack is to make stands already, on its way out."""
+    if draft.in_the_way:
+        message = f"What the spec wants again is still on its way out: {'; '.join(draft.in_the_way)}."
+        _updating(draft, message, LOOK_AT_STACK)
+    return bool(draft.in_the_way)
 
 
 def _under_way(draft: Draft, reason: str, message: str, phase: str, seconds: float) -> None:

@@ -8,6 +8,7 @@ from reconciler.cluster import Cluster
 from reconciler.facts import HASH_TAG, VERSION_TAG
 from reconciler.pins import Pins
 from reconciler.render import batch, head_node, iam, network, notifications, queues, storage
+from reconciler.render.batch import BatchRendered
 from reconciler.render.context import (
     HEAD_NODE,
     Context,
@@ -40,7 +41,8 @@ class Rendered:
 
     `body` is the template, `hash` its SHA-256 in hexadecimal, `tags` what the stack is to be tagged with.
     `names` gives the logical ids of what must not be replaced or removed unasked the name by which
-    `spec.consent` calls it; `retained` says of those that outlive the stack how: Retain, or Snapshot.
+    `spec.consent` calls it; `retained` says of those that outlive the stack how: Retain, or Snapshot. `batch` is None
+    for a cluster without AWS Batch.
     """
 
     body: str
@@ -48,6 +50,7 @@ class Rendered:
     tags: dict[str, str]
     names: dict[str, str]
     retained: dict[str, str]
+    batch: BatchRendered | None = None
 
 
 def required_images(cluster: Cluster) -> set[str]:
@@ -87,9 +90,11 @@ def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
         names={
             **({HEAD_NODE: "headNode"} if context.spec.head_node else {}),
             **{queues.group(queue): f"queues/{queue.name}" for queue in context.spec.queues},
+            **(batch.names(context) if context.spec.batch else {}),
             **storage.names(context),
         },
         retained=storage.retained(context),
+        batch=batch.rendered(context) if context.spec.batch else None,
     )
 
 
@@ -107,7 +112,7 @@ def _resources(context: Context) -> Resources:
 
 
 def _outputs(context: Context) -> dict[str, Json]:
-    values = batch.outputs() if context.spec.batch else _node_outputs(context)
+    values = batch.outputs(context) if context.spec.batch else _node_outputs(context)
     return {name: {"Value": value} for name, value in values.items()}
 
 

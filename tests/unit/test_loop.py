@@ -380,7 +380,7 @@ def parsed(plane: Plane, **spec: Any) -> Cluster:
 
 
 def test_what_no_template_depends_on_is_not_in_the_stacks_hash(plane: Plane) -> None:
-    base = stack_spec_hash(parsed(plane))
+    base = stack_spec_hash(parsed(plane), Pins())
     same = [
         {"consent": ["headNode"]},
         {"paused": True},
@@ -389,10 +389,10 @@ def test_what_no_template_depends_on_is_not_in_the_stacks_hash(plane: Plane) -> 
         {"queues": queue(size=9)},
         {"queues": queue(minSize=1, maxSize=4)},
     ]
-    assert {stack_spec_hash(parsed(plane, **spec)) for spec in same} == {base}
+    assert {stack_spec_hash(parsed(plane, **spec), Pins()) for spec in same} == {base}
     other = [{"tags": {"a": "b"}}, {"queues": queue(efa=False, capacityType="spot")}, {"logs": {"retentionDays": 30}}]
-    assert len({base, *(stack_spec_hash(parsed(plane, **spec)) for spec in other)}) == 1 + len(other)
-    assert stack_spec_hash(parsed(plane, logs={"retentionDays": 14})) == base, "a default that is written out"
+    assert len({base, *(stack_spec_hash(parsed(plane, **spec), Pins()) for spec in other)}) == 1 + len(other)
+    assert stack_spec_hash(parsed(plane, logs={"retentionDays": 14}), Pins()) == base, "a default that is written out"
 
 
 # Trouble

@@ -253,9 +253,9 @@ def test_250_clusters_take_a_handful_of_calls(plane: Plane) -> None:
     plane.quiet()
     assert run(plane) == {"c007": "facts"}
     calls = sum(plane.clients.calls.values()) + stacks.pages + groups.pages + instances.pages
-    assert plane.clients.calls == {"Scan": 1, "Query": 1, "SendMessageBatch": 1}
+    assert plane.clients.calls == {"Scan": 1, "Query": 1, "DescribeComputeEnvironments": 1, "SendMessageBatch": 1}
     assert (stacks.pages, groups.pages, instances.pages) == (3, 3, 1)
-    assert calls == 10
+    assert calls == 11
     assert (
         groups.request["Filters"] == instances.request["Filters"] == [{"Name": "tag:muster:owner", "Values": [OWNER]}]
     )

@@ -91,6 +91,14 @@ RIGHTS: dict[str, set[str]] = {
         "autoscaling:DescribeScalingActivities",
         "autoscaling:ResumeProcesses",
         "autoscaling:UpdateAutoScalingGroup",
+        "batch:DeleteComputeEnvironment",
+        "batch:DeleteJobQueue",
+        "batch:DescribeComputeEnvironments",
+        "batch:DescribeJobDefinitions",
+        "batch:DescribeJobQueues",
+        "batch:ListJobs",
+        "batch:UpdateComputeEnvironment",
+        "batch:UpdateJobQueue",
         "cloudformation:ContinueUpdateRollback",
         "cloudformation:CreateChangeSet",
         "cloudformation:CreateStack",
@@ -104,6 +112,10 @@ RIGHTS: dict[str, set[str]] = {
         "cloudformation:RollbackStack",
         "cloudformation:TagResource",
         "cloudformation:UntagResource",
+        "codebuild:BatchGetBuilds",
+        "codebuild:ListBuildsForProject",
+        "codebuild:StartBuild",
+        "codebuild:StopBuild",
         "dynamodb:BatchGetItem",
         "dynamodb:DeleteItem",
         "dynamodb:PutItem",
@@ -116,6 +128,8 @@ RIGHTS: dict[str, set[str]] = {
         "ec2:DescribeVolumes",
         "ec2:DescribeVpcs",
         "ec2:TerminateInstances",
+        "ecr:BatchGetImage",
+        "ecs:DescribeClusters",
         "iam:PassRole",
         "s3:DeleteObject",
         "s3:DeleteObjectVersion",
@@ -129,6 +143,9 @@ RIGHTS: dict[str, set[str]] = {
     "SweepRole": LAMBDA
     | {
         "autoscaling:DescribeAutoScalingGroups",
+        "batch:DescribeComputeEnvironments",
+        "batch:DescribeJobDefinitions",
+        "batch:DescribeJobQueues",
         "cloudformation:DescribeStacks",
         "dynamodb:Query",
         "dynamodb:Scan",
@@ -196,6 +213,10 @@ TAGGED = {
     "ReconcileRole": {
         "autoscaling:ResumeProcesses",
         "autoscaling:UpdateAutoScalingGroup",
+        "batch:DeleteComputeEnvironment",
+        "batch:DeleteJobQueue",
+        "batch:UpdateComputeEnvironment",
+        "batch:UpdateJobQueue",
         "ec2:DeleteVolume",
         "ec2:TerminateInstances",
     },
@@ -288,6 +309,7 @@ CODE = {
         "reconciler/loop.py",
         "reconciler/act.py",
         "reconciler/observe.py",
+        "reconciler/observe_batch.py",
         "reconciler/resolve.py",
         "reconciler/store.py",
         "reconciler/cleanup.py:empty_prefix",
@@ -328,7 +350,8 @@ def calls(source: str) -> Iterator[str]:
         if isinstance(call.func, ast.Attribute):
             receiver = ast.unparse(call.func.value)
             found = re.search(
-                r"(?:^|[._\"'])(autoscaling|cloudformation|dynamodb|ec2|ecr|lambda|s3|sqs|ssm)\b", receiver
+                r"(?:^|[._\"'])(autoscaling|batch|cloudformation|codebuild|dynamodb|ec2|ecr|ecs|lambda|s3|sqs|ssm)\b",
+                receiver,
             )
             method = call.func.attr
             if method == "get_paginator":

@@ -23,8 +23,8 @@ TABLE: tuple[Unsupported, ...] = (
     Unsupported(
         "spec.scheduler",
         lambda spec: spec.scheduler,
-        lambda value: value != "none",
-        "use none: the queues are groups of nodes of the sizes that the spec gives",
+        lambda value: value not in ("none", "awsbatch"),
+        "use none, where the queues are groups of nodes of the sizes that the spec gives, or awsbatch",
     ),
     Unsupported(
         "spec.scratch.encrypted",

@@ -4,10 +4,15 @@ No size and no state that moves is in the template: the reconciler sets the vCPU
 and the queues are enabled.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.batch import PROJECT, REPOSITORY
+from reconciler.facts import job_queue_name
 from reconciler.render.batch import definitions, environments, images, logs, roles
 from reconciler.render.context import Context, Resources, ref
 
-__all__ = ["outputs", "resources"]
+__all__ = ["BatchRendered", "names", "outputs", "rendered", "resources"]
 
 
 def resources(context: Context) -> Resources:
@@ -21,11 +26,50 @@ def resources(context: Context) -> Resources:
     }
 
 
-def outputs() -> dict[str, object]:
-    """What people and tools look for."""
+@dataclass(frozen=True, slots=True)
+class BatchRendered:
+    """What the reconciler has to know of a Batch cluster's stack.
+
+    `environments`: names in AWS to names in the spec. `orders`: queues by their names in AWS, with the names in AWS of
+    their environments. `images`: what is to be built.
+    """
+
+    environments: Mapping[str, str]
+    orders: Mapping[str, tuple[str, ...]]
+    images: tuple[images.ImageBuild, ...]
+
+
+def rendered(context: Context) -> BatchRendered:
+    """The names, orders and builds of a cluster."""
+    return BatchRendered(
+        {environments.name(context, each): each.name for each in context.batch.compute_environments},
+        {
+            job_queue_name(context.name, queue.name): tuple(
+                environments.name(context, each) for each in environments.order(context, queue)
+            )
+            for queue in context.batch.queues
+        },
+        images.builds(context.batch),
+    )
+
+
+def names(context: Context) -> dict[str, str]:
+    """The consent names of what jobs would be lost with, by logical id."""
+    return {environments.queue_id(queue): f"queues/{queue.name}" for queue in context.batch.queues}
+
+
+def outputs(context: Context) -> dict[str, object]:
+    """What people, tools and the reconciler look for."""
+    held = [
+        *(environments.environment_id(context, each) for each in context.batch.compute_environments),
+        *(environments.queue_id(each) for each in context.batch.queues),
+        *(definitions.definition_id(context, each) for each in context.batch.job_definitions),
+    ]
     return {
-        "Repository": ref(images.REPOSITORY),
+        REPOSITORY: ref(images.REPOSITORY),
+        PROJECT: ref(images.PROJECT),
         "SubmitRoleArn": roles.arn(roles.SUBMIT),
         "JobsLogGroup": ref(logs.JOBS),
         "BuildsLogGroup": ref(logs.BUILDS),
+        **{each: ref(each) for each in held},
     }

@@ -1,5 +1,6 @@
 """Job definitions."""
 
+from reconciler.batch import DEFINITION
 from reconciler.cluster.batch import JobDefinition
 from reconciler.cluster.storage import SharedStorage
 from reconciler.facts import job_definition_name
@@ -100,11 +101,12 @@ def _definition(context: Context, definition: JobDefinition) -> Json:
     }
 
 
-def definition_id(definition: JobDefinition) -> str:
-    """The logical id of a job definition."""
-    return f"JobDefinition{logical_id(definition.name)}"
+def definition_id(context: Context, definition: JobDefinition) -> str:
+    """The logical id of a job definition; another one makes CloudFormation register it anew, under the same name."""
+    again = context.pins.registrations.get(definition.name, 0)
+    return f"{DEFINITION}{logical_id(definition.name)}{f'Again{again}' if again else ''}"
 
 
 def resources(context: Context) -> Resources:
     """All job definitions."""
-    return {definition_id(each): _definition(context, each) for each in context.batch.job_definitions}
+    return {definition_id(context, each): _definition(context, each) for each in context.batch.job_definitions}

@@ -8,6 +8,7 @@ stack, for the reconciler to drain and remove.
 import hashlib
 import json
 
+from reconciler.batch import ENVIRONMENT, QUEUE
 from reconciler.cluster.batch import FARGATE, ComputeEnvironment, FairShare, JobQueue
 from reconciler.facts import QUEUE_TAG, STACK_PREFIX, job_queue_name
 from reconciler.render import head_node, network
@@ -27,7 +28,7 @@ PATIENCE = 360
 
 def environment_id(context: Context, environment: ComputeEnvironment) -> str:
     """The logical id of a compute environment."""
-    return f"Environment{logical_id(environment.name)}Of{_mark(context, environment)}"
+    return f"{ENVIRONMENT}{logical_id(environment.name)}Of{_mark(context, environment)}"
 
 
 def name(context: Context, environment: ComputeEnvironment) -> str:
@@ -87,7 +88,8 @@ def _environment(context: Context, environment: ComputeEnvironment) -> Json:
     template = {"LaunchTemplateId": ref(_template_id(context, environment)), "Version": "$Default"}
     return {
         "Type": "AWS::Batch::ComputeEnvironment",
-        "DeletionPolicy": "Retain",
+        # One whose creation is rolled back has had no jobs, and would stand in the way of the next try.
+        "DeletionPolicy": "RetainExceptOnCreate",
         "UpdateReplacePolicy": "Retain",
         "Properties": {
             "ComputeEnvironmentName": name(context, environment),
@@ -116,24 +118,29 @@ def _template(context: Context, environment: ComputeEnvironment) -> Resources:
 
 def queue_id(queue: JobQueue) -> str:
     """The logical id of a queue."""
-    return f"JobQueue{logical_id(queue.name)}"
+    return f"{QUEUE}{logical_id(queue.name)}"
 
 
 def _policy_id(queue: JobQueue) -> str:
     return f"SchedulingPolicy{logical_id(queue.name)}"
 
 
-def _queue(context: Context, queue: JobQueue) -> Json:
+def order(context: Context, queue: JobQueue) -> list[ComputeEnvironment]:
+    """The environments of a queue, in their order."""
     known = {environment.name: environment for environment in context.batch.compute_environments}
-    order = [
-        {"Order": place, "ComputeEnvironment": ref(environment_id(context, known[each]))}
-        for place, each in enumerate(queue.compute_environments, 1)
+    return [known[each] for each in queue.compute_environments]
+
+
+def _queue(context: Context, queue: JobQueue) -> Json:
+    tried = [
+        {"Order": place, "ComputeEnvironment": ref(environment_id(context, each))}
+        for place, each in enumerate(order(context, queue), 1)
     ]
     return {
         "Type": "AWS::Batch::JobQueue",
         "Properties": present(
             JobQueueName=job_queue_name(context.name, queue.name),
-            ComputeEnvironmentOrder=order,
+            ComputeEnvironmentOrder=tried,
             Priority=queue.priority,
             SchedulingPolicyArn=attribute(_policy_id(queue), "Arn") if queue.fair_share else None,
             Tags={**context.marks, QUEUE_TAG: queue.name},

@@ -6,8 +6,9 @@ the content, so that the same content is never built twice and a tag never means
 
 import hashlib
 import json
+from dataclasses import dataclass
 
-from reconciler.cluster.batch import ContainerImage
+from reconciler.cluster.batch import Batch, ContainerImage
 from reconciler.facts import STACK_PREFIX, artifacts_prefix, repository_name
 from reconciler.render.batch import logs, roles
 from reconciler.render.context import Context, Json, Resources, ref, tag_list
@@ -32,25 +33,44 @@ COMMANDS = {
 UNTAGGED_DAYS = 1
 
 
-def tag(context: Context, image: ContainerImage) -> str:
+@dataclass(frozen=True, slots=True)
+class ImageBuild:
+    """An image to be built: its name in the spec, its tag, its source (one of the two), and for which processor."""
+
+    name: str
+    tag: str
+    dockerfile: str | None
+    archive: str | None
+    architecture: str
+
+
+def builds(batch: Batch) -> tuple[ImageBuild, ...]:
+    """The images of a cluster that are built, in the order of the spec."""
+    return tuple(
+        ImageBuild(each.name, tag(batch, each), each.dockerfile, each.archive, architecture(batch, each))
+        for each in batch.images
+        if not each.uri
+    )
+
+
+def tag(batch: Batch, image: ContainerImage) -> str:
     """The tag of an image that is built: its name and a hash of its source and processor."""
-    source = image.dockerfile or image.archive or ""
-    version = context.pins.archives.get(image.archive, "") if image.archive else ""
-    content = json.dumps([source, version, architecture(context, image)])
+    content = json.dumps([image.dockerfile or image.archive, architecture(batch, image)])
     return f"{image.name}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
 
-def architecture(context: Context, image: ContainerImage) -> str:
+def architecture(batch: Batch, image: ContainerImage) -> str:
     """The processor that an image is built for: that of the job definitions that run it."""
-    used = (each.architecture for each in context.batch.job_definitions if each.image == image.name)
+    used = (each.architecture for each in batch.job_definitions if each.image == image.name)
     return next(used, "x86_64")
 
 
 def uri(context: Context, image: ContainerImage) -> str:
-    """What a job definition calls an image."""
+    """What a job definition calls an image: while a new one is being built, the one that served before."""
     if image.uri:
         return image.uri
-    return f"{registry(context)}/{repository_name(context.name)}:{tag(context, image)}"
+    serving = context.pins.serving.get(image.name) or tag(context.batch, image)
+    return f"{registry(context)}/{repository_name(context.name)}:{serving}"
 
 
 def registry(context: Context) -> str:
@@ -107,7 +127,8 @@ def _project(context: Context) -> Json:
             "ServiceRole": roles.arn(roles.BUILD),
             "Source": {
                 "Type": "NO_SOURCE",
-                "BuildSpec": json.dumps({"version": 0.2, "phases": phases}, sort_keys=True),
+                # On several lines: CodeBuild takes one line for the path of a file.
+                "BuildSpec": json.dumps({"version": 0.2, "phases": phases}, sort_keys=True, indent=1),
             },
             "Tags": tag_list(context.marks),
             "TimeoutInMinutes": BUILD_MINUTES,

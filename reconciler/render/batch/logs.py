@@ -11,9 +11,13 @@ def name(context: Context, group: str) -> str:
     return f"{context.log_group}/{NAMES[group]}"
 
 
-def streams(context: Context, group: str) -> str:
-    """The ARN of a group's streams, as IAM takes it."""
-    return context.site.arn("logs", f"log-group:{name(context, group)}:*")
+def group_and_streams(context: Context, group: str) -> list[object]:
+    """The ARNs of a group and of its streams, as IAM takes them: a stream is made in the group, and written to itself.
+
+    Source: "Actions, resources, and condition keys for Amazon CloudWatch Logs", Service Authorization Reference.
+    """
+    arn = context.site.arn("logs", f"log-group:{name(context, group)}")
+    return [arn, f"{arn}:*"]
 
 
 def _group(context: Context, group: str) -> Json:

@@ -4,7 +4,6 @@ Batch itself works by its service-linked role, without which it could not change
 guide, "Updating compute environments").
 """
 
-from reconciler.cluster.batch import FARGATE
 from reconciler.facts import job_definition_name, job_queue_name, jobs_prefix, repository_name, sources_prefix
 from reconciler.render.batch import logs
 from reconciler.render.context import Context, Json, Resources, attribute, present, ref, tag_list
@@ -52,7 +51,7 @@ def _build(context: Context) -> list[Json]:
     sources: list[object] = [_objects(context, sources_prefix(context.name))]
     sources += [f"arn:{context.site.partition}:s3:::{key}" for key in given]
     return [
-        allow("Log", WRITE_LOGS, [logs.streams(context, logs.BUILDS)]),
+        allow("Log", WRITE_LOGS, logs.group_and_streams(context, logs.BUILDS)),
         allow("Source", ["s3:GetObject", "s3:GetObjectVersion"], sources),
         allow("LogIn", ["ecr:GetAuthorizationToken"], ANYTHING),
         allow("PullAndPush", PULL + PUSH, _repository(context)),
@@ -65,7 +64,7 @@ def _execution(context: Context) -> list[Json]:
     managed: list[object] = [":".join(each.split(":")[:7]) for each in secrets if ":secretsmanager:" in each]
     parameters: list[object] = [each for each in secrets if ":ssm:" in each]
     return [
-        allow("Log", WRITE_LOGS, [logs.streams(context, logs.JOBS)]),
+        allow("Log", WRITE_LOGS, logs.group_and_streams(context, logs.JOBS)),
         allow("LogIn", ["ecr:GetAuthorizationToken"], ANYTHING),
         allow("Pull", PULL, _repository(context)),
         *([allow("Secrets", ["secretsmanager:GetSecretValue"], managed)] if managed else []),
@@ -100,7 +99,7 @@ def _submit(context: Context) -> list[Json]:
         allow("Look", looks, ANYTHING),
         allow("Files", ["s3:DeleteObject", "s3:GetObject", "s3:PutObject"], files),
         _listing(context),
-        allow("ReadLogs", ["logs:FilterLogEvents", "logs:GetLogEvents"], [logs.streams(context, logs.JOBS)]),
+        allow("ReadLogs", ["logs:FilterLogEvents", "logs:GetLogEvents"], logs.group_and_streams(context, logs.JOBS)),
     ]
 
 
@@ -136,6 +135,7 @@ def needs_fleet_role(context: Context) -> bool:
 def resources(context: Context) -> Resources:
     """The roles that this cluster needs."""
     policies = f"arn:{context.site.partition}:iam::aws:policy/service-role"
+    ecs = [f"{policies}/AmazonEC2ContainerServiceforEC2Role"]
     made: Resources = {
         BUILD: _role(context, f"codebuild.{context.site.suffix}", _build(context)),
         EXECUTION: _role(context, f"ecs-tasks.{context.site.suffix}", _execution(context)),
@@ -146,14 +146,13 @@ def resources(context: Context) -> Resources:
             list(context.spec.iam.additional_policies),
         ),
         SUBMIT: _role(context, "", _submit(context)),
-    }
-    if any(each.type not in FARGATE for each in context.batch.compute_environments):
-        managed = [f"{policies}/AmazonEC2ContainerServiceforEC2Role"]
-        made[INSTANCE] = _role(context, f"ec2.{context.site.suffix}", [], managed)
-        made[INSTANCE_PROFILE] = {
+        # Also without an environment of instances: those of an environment that was taken out may still run jobs.
+        INSTANCE: _role(context, f"ec2.{context.site.suffix}", [], ecs),
+        INSTANCE_PROFILE: {
             "Type": "AWS::IAM::InstanceProfile",
             "Properties": {"Path": f"/muster/{context.name}/", "Roles": [ref(INSTANCE)]},
-        }
+        },
+    }
     if needs_fleet_role(context):
         managed = [f"{policies}/AmazonEC2SpotFleetTaggingRole"]
         made[SPOT_FLEET] = _role(context, f"spotfleet.{context.site.suffix}", [], managed)

@@ -355,15 +355,6 @@ def test_every_rule_has_a_case() -> None:
     assert {case.rule for case in REFUSED} == set(rules.RULES)
 
 
-def test_batch_is_refused_as_long_as_the_loop_does_not_do_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reconciler.cluster.parsing.RULES", RULES)
-
-    found = errors_of(batch())
-
-    assert found.keys() == {"spec.scheduler"}
-    assert "not supported yet" in found["spec.scheduler"]
-
-
 def test_a_retry_by_exit_code_names_digits() -> None:
     found = errors_of(job(attempts=2, retries=[{"onExitCode": "x", "action": "EXIT"}]))
 

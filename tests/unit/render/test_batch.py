@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from reconciler.render import render
 from reconciler.render.batch.environments import CEILING
+from reconciler.render.batch.images import builds
 from tests.unit.render import batches
 from tests.unit.render.batches import DOCKERFILE, LEAST, MATRIX, PARAMETER, SECRET, definition, environment, resources
 from tests.unit.render.support import EFS, NETWORK, SITE, of_type, pins, rendered, subnet
@@ -45,17 +47,22 @@ def test_a_cluster_of_batch_has_no_nodes():
 
 def test_the_outputs_name_what_people_look_for():
     found = json.loads(batches.body())["Outputs"]
+    environment_id = next(iter(of_type(ENVIRONMENT, resources())))
     assert {name: output["Value"] for name, output in found.items()} == {
         "Repository": {"Ref": "Repository"},
+        "BuildProject": {"Ref": "BuildProject"},
         "SubmitRoleArn": {"Fn::GetAtt": ["SubmitRole", "Arn"]},
         "JobsLogGroup": {"Ref": "JobsLogGroup"},
         "BuildsLogGroup": {"Ref": "BuildsLogGroup"},
+        environment_id: {"Ref": environment_id},
+        "JobQueueMain": {"Ref": "JobQueueMain"},
+        "JobDefinitionRun": {"Ref": "JobDefinitionRun"},
     }
 
 
-def test_names_and_retained_speak_of_storage_alone():
+def test_names_speak_of_queues_and_storage_and_retained_of_storage_alone():
     of = rendered(batches.cluster(sharedStorage=EFS[:1]))
-    assert of.names == {"FileSystemEfs": "sharedStorage/efs"}
+    assert of.names == {"FileSystemEfs": "sharedStorage/efs", "JobQueueMain": "queues/main"}
     assert of.retained == {"FileSystemEfs": "Retain"}
 
 
@@ -167,7 +174,7 @@ def test_names_keep_to_what_batch_takes():
 
 def test_an_environment_is_left_standing_and_is_never_replaced_by_cloudformation():
     for made in of_type(ENVIRONMENT, resources(**MATRIX["everything"])).values():
-        assert (made["DeletionPolicy"], made["UpdateReplacePolicy"]) == ("Retain", "Retain")
+        assert (made["DeletionPolicy"], made["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
         assert made["Properties"]["ReplaceComputeEnvironment"] is False
         # Batch updates in place by its service-linked role alone.
         assert "ServiceRole" not in made["Properties"]
@@ -179,8 +186,38 @@ def test_fargate_has_none_of_the_fields_of_ec2(kind: str):
     assert made["ComputeResources"].keys() == {"Type", "Subnets", "SecurityGroupIds", "MaxvCpus"}
     assert "UpdatePolicy" not in made
     only_fargate = resources(**MATRIX["fargate-alone"])
-    assert not {"InstanceRole", "InstanceProfile", "SpotFleetRole"} & only_fargate.keys()
+    assert "SpotFleetRole" not in only_fargate
     assert not of_type("AWS::EC2::LaunchTemplate", only_fargate)
+
+
+def test_the_instances_role_outlives_their_environment():
+    """Those of an environment that was taken out of the spec still run jobs, for as long as these need."""
+    only_fargate = resources(**MATRIX["fargate-alone"])
+    assert {"InstanceRole", "InstanceProfile"} <= only_fargate.keys()
+
+
+def test_while_an_image_is_built_the_one_before_serves():
+    cluster = batches.cluster()
+    assert cluster.spec.batch is not None
+    new = builds(cluster.spec.batch)[0].tag
+    tags: list[dict[str, str]] = [{}, {"app": new}, {"app": "app-old"}]
+    bodies = [render(cluster, SITE, replace(pins(cluster), serving=serving)).body for serving in tags]
+    assert bodies[0] == bodies[1]
+    assert f":{new}" in bodies[0]
+    assert ":app-old" in bodies[2]
+    assert f":{new}" not in bodies[2]
+
+
+def test_a_definition_that_was_deregistered_is_registered_again_under_its_name():
+    cluster = batches.cluster()
+    again = json.loads(render(cluster, SITE, replace(pins(cluster), registrations={"run": 2})).body)["Resources"]
+    assert "JobDefinitionRun" not in again
+    assert again["JobDefinitionRunAgain2"] == resources()["JobDefinitionRun"]
+
+
+def test_the_build_specification_has_several_lines():
+    """CodeBuild takes one line for the path of a file."""
+    assert "\n" in resources()["BuildProject"]["Properties"]["Source"]["BuildSpec"]
 
 
 @pytest.mark.parametrize(
