@@ -23,7 +23,7 @@ from reconciler.batch import (
     names,
 )
 from reconciler.facts import QUEUE_TAG
-from reconciler.statuses import JOB, JobStep
+from reconciler.statuses import BUILD, JOB, BuildStep, JobStep
 
 if TYPE_CHECKING:
     from reconciler.clients import Clients
@@ -186,7 +186,8 @@ def _builds(clients: Clients, project: str) -> Iterable[Build]:
 
 def _build(found: Mapping[str, Any]) -> Build:
     variables = {each["name"]: each["value"] for each in found["environment"].get("environmentVariables", ())}
-    phases = [each for each in found.get("phases", ()) if each.get("phaseStatus") not in (None, "SUCCEEDED")]
+    ended_phases = [each for each in found.get("phases", ()) if each.get("phaseStatus")]
+    phases = [each for each in ended_phases if BUILD.get(each["phaseStatus"]) is not BuildStep.DONE]
     said = [context.get("message", "") for each in phases[:1] for context in each.get("contexts", ())]
     ended = found.get("endTime")
     return Build(

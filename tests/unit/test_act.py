@@ -1,8 +1,13 @@
 """Each action does what it says, twice over, and says what went wrong."""
 
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.stub import Stubber
 
 from reconciler import actions
 from reconciler.act import ALREADY, Hands, act
@@ -171,6 +176,124 @@ def test_leftover_volumes_are_deleted(plane: Plane, hands: Hands) -> None:
     assert volume not in [each["VolumeId"] for each in ec2.describe_volumes()["Volumes"]]
 
 
+PROJECT, ENVIRONMENT, QUEUE = "muster-demo", "muster-demo_any_0a1b2c3d", "muster-demo_main"
+DOCKERFILE = "FROM public.ecr.aws/amazonlinux/amazonlinux:2023\n"
+SOURCE = "clusters/demo/sources/app-1.zip"
+
+
+def build(**fields: Any) -> actions.StartBuild:
+    given = {"dockerfile": DOCKERFILE, "source": "", "architecture": "x86_64", "token": "build-1"}
+    return actions.StartBuild(**{"project": PROJECT, "tag": "app-1", **given, **fields})
+
+
+# What an action asks: the service, the call, and all that it says.
+BUILT: dict[str, Any] = {
+    "projectName": PROJECT,
+    "sourceTypeOverride": "S3",
+    "environmentVariablesOverride": [{"name": "MUSTER_TAG", "value": "app-1"}],
+    "idempotencyToken": "build-1",
+}
+ARM = {"environmentTypeOverride": "ARM_CONTAINER", "imageOverride": "aws/codebuild/amazonlinux-aarch64-standard:3.0"}
+RESIZED = {"minvCpus": 0, "maxvCpus": 8, "desiredvCpus": 2}
+ORDER = [{"order": 1, "computeEnvironment": "b"}, {"order": 2, "computeEnvironment": "a"}]
+ASKED: list[tuple[str, Action, str, str, dict[str, Any]]] = [
+    ("build", build(), "codebuild", "start_build", BUILT | {"sourceLocationOverride": f"{BUCKET}/{SOURCE}"}),
+    (
+        "build-of-an-archive",
+        build(dockerfile="", source="mine/a.zip", architecture="arm64"),
+        "codebuild",
+        "start_build",
+        BUILT | ARM | {"sourceLocationOverride": "mine/a.zip"},
+    ),
+    ("stop", actions.StopBuild("demo:1"), "codebuild", "stop_build", {"id": "demo:1"}),
+    (
+        "enable",
+        actions.UpdateComputeEnvironment(ENVIRONMENT, "ENABLED"),
+        "batch",
+        "update_compute_environment",
+        {"computeEnvironment": ENVIRONMENT, "state": "ENABLED"},
+    ),
+    (
+        "close",
+        actions.UpdateComputeEnvironment(ENVIRONMENT, "DISABLED", 0),
+        "batch",
+        "update_compute_environment",
+        {"computeEnvironment": ENVIRONMENT, "state": "DISABLED", "computeResources": {"minvCpus": 0}},
+    ),
+    (
+        "resize",
+        actions.UpdateComputeEnvironment(ENVIRONMENT, None, 0, 8, 2),
+        "batch",
+        "update_compute_environment",
+        {"computeEnvironment": ENVIRONMENT, "computeResources": RESIZED},
+    ),
+    (
+        "delete-environment",
+        actions.DeleteComputeEnvironment(ENVIRONMENT),
+        "batch",
+        "delete_compute_environment",
+        {"computeEnvironment": ENVIRONMENT},
+    ),
+    (
+        "close-queue",
+        actions.UpdateJobQueue(QUEUE, "DISABLED"),
+        "batch",
+        "update_job_queue",
+        {"jobQueue": QUEUE, "state": "DISABLED"},
+    ),
+    (
+        "reorder-queue",
+        actions.UpdateJobQueue(QUEUE, None, 0, ("b", "a")),
+        "batch",
+        "update_job_queue",
+        {"jobQueue": QUEUE, "priority": 0, "computeEnvironmentOrder": ORDER},
+    ),
+    ("delete-queue", actions.DeleteJobQueue(QUEUE), "batch", "delete_job_queue", {"jobQueue": QUEUE}),
+]
+
+
+@pytest.fixture
+def stubbed(plane: Plane) -> Iterator[dict[str, Stubber]]:
+    """Services that take what they are told to expect, and nothing else."""
+    stubs = {service: Stubber(getattr(plane.clients, service)) for service in ("batch", "codebuild")}
+    for stub in stubs.values():
+        stub.activate()
+    yield stubs
+    for stub in stubs.values():
+        stub.deactivate()
+        stub.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize(
+    ("action", "service", "operation", "said"), [row[1:] for row in ASKED], ids=[row[0] for row in ASKED]
+)
+def test_batch_and_codebuild_are_told_what_changes_and_no_more(
+    hands: Hands, stubbed: dict[str, Stubber], action: Action, service: str, operation: str, said: dict[str, Any]
+) -> None:
+    stubbed[service].add_response(operation, {}, said)
+    act(hands, action)
+
+
+def test_the_source_of_a_build_is_an_archive_of_the_same_bytes_each_time(
+    plane: Plane, hands: Hands, stubbed: dict[str, Stubber]
+) -> None:
+    found = set[str]()
+    for _ in range(2):
+        stubbed["codebuild"].add_response("start_build", {})
+        act(hands, build())
+        body = client("s3").get_object(Bucket=BUCKET, Key=SOURCE)["Body"].read()
+        found.add(hashlib.sha256(body).hexdigest())
+    with zipfile.ZipFile(io.BytesIO(body)) as archive:
+        assert {name: archive.read(name).decode() for name in archive.namelist()} == {"Dockerfile": DOCKERFILE}
+    assert len(found) == 1
+
+
+def test_an_archive_of_the_users_is_not_copied(plane: Plane, hands: Hands, stubbed: dict[str, Stubber]) -> None:
+    stubbed["codebuild"].add_response("start_build", {})
+    act(hands, build(dockerfile="", source="mine/a.zip"))
+    assert plane.objects() == []
+
+
 def put(*keys: str) -> None:
     for key in keys:
         client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
@@ -208,6 +331,13 @@ FAILING: list[tuple[Action, str, str]] = [
     (actions.TerminateInstances(("i-1",)), "TerminateInstances", "i-1"),
     (actions.DeleteVolumes(("vol-1",)), "DeleteVolume", "vol-1"),
     (actions.DeleteArtifacts("clusters/demo/"), "ListObjectVersions", "clusters/demo/"),
+    (build(), "PutObject", "image app-1"),
+    (build(), "StartBuild", "image app-1"),
+    (actions.StopBuild("demo:1"), "StopBuild", "build demo:1"),
+    (actions.UpdateComputeEnvironment(ENVIRONMENT, "ENABLED"), "UpdateComputeEnvironment", ENVIRONMENT),
+    (actions.DeleteComputeEnvironment(ENVIRONMENT), "DeleteComputeEnvironment", ENVIRONMENT),
+    (actions.UpdateJobQueue(QUEUE, "ENABLED"), "UpdateJobQueue", f"job queue {QUEUE}"),
+    (actions.DeleteJobQueue(QUEUE), "DeleteJobQueue", f"job queue {QUEUE}"),
 ]
 CAUSES = [
     ("AccessDenied", "no right", Outcome.BLOCKED),

@@ -19,13 +19,18 @@ TABLES = [
     ("autoscaling", "LifecycleState", statuses.LIFECYCLE),
     ("autoscaling", "ScalingActivityStatusCode", statuses.ACTIVITY),
     ("ec2", "InstanceStateName", statuses.HEAD_NODE),
+    ("batch", "CEStatus", statuses.STANDING),
+    ("batch", "JQStatus", statuses.STANDING),
+    ("batch", "CEState", statuses.ENABLED),
+    ("batch", "JQState", statuses.ENABLED),
+    ("batch", "JobStatus", statuses.JOB),
+    ("codebuild", "StatusType", statuses.BUILD),
 ]
 
 
-IDS = ["stack", "teardown", "change-set", "execution", "lifecycle", "activity", "head-node"]
-
-
-@pytest.mark.parametrize(("service", "shape", "table"), TABLES, ids=IDS)
+@pytest.mark.parametrize(
+    ("service", "shape", "table"), TABLES, ids=[f"{shape}-{n}" for n, (_, shape, _) in enumerate(TABLES)]
+)
 def test_a_table_has_a_row_for_every_status_of_the_service(service: str, shape: str, table: dict[str, object]) -> None:
     known = SESSION.get_service_model(service).shape_for(shape).enum
     assert set(table) == set(known)
@@ -52,6 +57,8 @@ def test_nothing_in_progress_is_touched_but_a_creation_that_is_to_go() -> None:
     assert {statuses.STACK[status] for status in moving} == {statuses.Step.WAIT}
     torn_down = [status for status in moving if statuses.TEARDOWN[status] is not statuses.Teardown.WAIT]
     assert torn_down == ["CREATE_IN_PROGRESS"]
+    batch = [status for status in statuses.STANDING if status.endswith("ING")]
+    assert {statuses.STANDING[status] for status in batch} == {statuses.Standing.MOVING, statuses.Standing.GOING}
 
 
 def test_only_what_ended_well_may_be_updated() -> None:
@@ -63,6 +70,18 @@ def test_only_what_ended_well_may_be_updated() -> None:
         "IMPORT_COMPLETE",
         "IMPORT_ROLLBACK_COMPLETE",
     }
+    sound = {status for status, step in statuses.STANDING.items() if step is statuses.Standing.SOUND}
+    assert sound == {"VALID"}
+
+
+def test_only_jobs_that_have_ended_do_not_count() -> None:
+    assert {status for status, step in statuses.JOB.items() if step is statuses.JobStep.DONE} == {"SUCCEEDED", "FAILED"}
+
+
+def test_only_a_build_that_went_well_is_done() -> None:
+    steps = {step: {status for status, of in statuses.BUILD.items() if of is step} for step in statuses.BuildStep}
+    assert steps[statuses.BuildStep.DONE] == {"SUCCEEDED"}
+    assert steps[statuses.BuildStep.RUNNING] == {"IN_PROGRESS"}
 
 
 def _compared(source: str) -> set[str]:
