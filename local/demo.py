@@ -17,9 +17,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from local import demo_batch
 from local.aws import LocalAws, local_aws
 from local.deploy import ControlPlane, build, deploy
-from local.fixtures import network
+from local.fixtures import Network, network
 from reconciler.store import Store, decode, encode
 
 NAME = "demo"
@@ -39,6 +40,7 @@ class Demo:
     def __init__(self, aws: LocalAws) -> None:
         self.aws = aws
         self.plane = ControlPlane("", {})
+        self.name = NAME
         self.took: list[tuple[str, float]] = []
 
     @contextmanager
@@ -64,14 +66,14 @@ class Demo:
 
     def item(self) -> dict[str, Any] | None:
         """The cluster's state record as the operator wrote it."""
-        key = encode({"cluster": NAME, "row": "STATE"})
+        key = encode({"cluster": self.name, "row": "STATE"})
         table = self.plane.outputs["StateTable"]
         found = self.aws.client("dynamodb").get_item(TableName=table, Key=key, ConsistentRead=True).get("Item")
         return decode(found) if found else None
 
     def events(self) -> list[dict[str, Any]]:
         """The cluster's events."""
-        return Store(self.aws.client("dynamodb"), "", self.plane.outputs["StateTable"]).events(NAME)
+        return Store(self.aws.client("dynamodb"), "", self.plane.outputs["StateTable"]).events(self.name)
 
     def still(self, started: float, what: str) -> None:
         """Wait a moment more for something, but not for ever."""
@@ -92,9 +94,52 @@ class Demo:
                 return
             self.still(started, f"{what} did not happen; last seen: {line}")
 
+    @staticmethod
+    def ready(generation: int) -> Callable[[dict[str, Any] | None], bool]:
+        """Ready, and for this generation of the spec."""
+
+        def seen(item: dict[str, Any] | None) -> bool:
+            condition = _condition(item, "Ready")
+            return condition.get("status") == "True" and condition.get("observedGeneration") == generation
+
+        return seen
+
+    def none(self, what: str, left: list[str]) -> None:
+        """Say that nothing of a kind is left. Raises DemoError if something is."""
+        console.print(f"  left: {len(left)} {what}")
+        if left:
+            raise DemoError(f"something is left: {left}")
+
+    def nothing_left(self) -> None:
+        """By query: what still bears the cluster's tags. EC2 shows terminated instances for a while."""
+        tag = [{"Name": "tag:muster:cluster", "Values": [self.name]}]
+        ec2, autoscaling = self.aws.client("ec2"), self.aws.client("autoscaling")
+        reservations = ec2.describe_instances(Filters=tag)["Reservations"]
+        alive = [i for r in reservations for i in r["Instances"] if i["State"]["Name"] != "terminated"]
+        tagged = self.aws.client("resourcegroupstaggingapi").get_resources(
+            TagFilters=[{"Key": "muster:cluster", "Values": [self.name]}]
+        )["ResourceTagMappingList"]
+        gone = {i["InstanceId"] for r in reservations for i in r["Instances"] if i["State"]["Name"] == "terminated"}
+        tagged = [found["ResourceARN"] for found in tagged if found["ResourceARN"].rpartition("/")[2] not in gone]
+        prefix = f"clusters/{self.name}/"
+        bucket = self.plane.outputs["ArtifactsBucket"]
+        versions = self.aws.client("s3").list_object_versions(Bucket=bucket, Prefix=prefix)
+        left = {
+            "instances": len(alive),
+            "volumes": len(ec2.describe_volumes(Filters=tag)["Volumes"]),
+            "security groups": len(ec2.describe_security_groups(Filters=tag)["SecurityGroups"]),
+            "launch templates": len(ec2.describe_launch_templates(Filters=tag)["LaunchTemplates"]),
+            "Auto Scaling groups": len(autoscaling.describe_auto_scaling_groups(Filters=tag)["AutoScalingGroups"]),
+            "anything else tagged": len(tagged),
+            "objects and versions": len(versions.get("Versions", [])) + len(versions.get("DeleteMarkers", [])),
+        }
+        console.print("  left: " + ", ".join(f"{count} {what}" for what, count in left.items()))
+        if any(left.values()):
+            raise DemoError(f"something is left: {left} {tagged}")
+
     def put(self, spec: dict[str, Any]) -> None:
         """Write the spec as a user of nothing but the AWS CLI does."""
-        item = json.dumps(encode({"name": NAME, "spec": spec}), separators=(",", ":"))
+        item = json.dumps(encode({"name": self.name, "spec": spec}), separators=(",", ":"))
         self.run("aws", "dynamodb", "put-item", "--table-name", self.plane.outputs["SpecsTable"], "--item", item)
 
 
@@ -105,7 +150,7 @@ def _line(item: dict[str, Any] | None) -> str:
     if not status:
         return "[dim]taken up[/]"
     stack = status.get("stack", {}).get("status", "no stack")
-    queues = ", ".join(f"{q['name']} {q['inService']}/{q['desired']}" for q in status.get("queues", ()))
+    queues = ", ".join(_queue(each) for each in status.get("queues", ()))
     ready = _condition(item, "Ready")
     return (
         f"[bold]{status.get('phase')}[/] (generation {status.get('observedGeneration')})  {stack}  {queues}  "
@@ -113,19 +158,14 @@ def _line(item: dict[str, Any] | None) -> str:
     )
 
 
+def _queue(shown: dict[str, Any]) -> str:
+    """A queue of nodes with how many there are, one of AWS Batch with its state."""
+    return f"{shown['name']} " + (shown["state"] if "state" in shown else f"{shown['inService']}/{shown['desired']}")
+
+
 def _condition(item: dict[str, Any] | None, kind: str) -> dict[str, Any]:
     conditions = (item or {}).get("status", {}).get("conditions", ())
     return next((condition for condition in conditions if condition["type"] == kind), {})
-
-
-def ready(generation: int) -> Callable[[dict[str, Any] | None], bool]:
-    """Ready, and for this generation of the spec."""
-
-    def seen(item: dict[str, Any] | None) -> bool:
-        condition = _condition(item, "Ready")
-        return condition.get("status") == "True" and condition.get("observedGeneration") == generation
-
-    return seen
 
 
 def show(demo: Demo) -> None:
@@ -135,33 +175,41 @@ def show(demo: Demo) -> None:
     with demo.part("sam deploy: tables, queues, rules, functions and roles of the control plane"):
         demo.plane = deploy(demo.aws)
         console.print(f"  deployed: {', '.join(sorted(demo.plane.outputs))}")
-    spec = _spec(network(demo.aws))
+    net = network(demo.aws)
+    _show_nodes(demo, net)
+    demo.name = demo_batch.NAME
+    demo_batch.show_batch(demo, net)
+
+
+def _show_nodes(demo: Demo, net: Network) -> None:
+    """A cluster of nodes, from its first item to its clean end."""
+    spec = _spec(net)
     with demo.part("A spec is written to DynamoDB and becomes a cluster"):
         demo.put(spec)
-        demo.watch(ready(1), "the cluster's readiness")
+        demo.watch(demo.ready(1), "the cluster's readiness")
         demo.run("muster", "get", "-o", "wide")
     with demo.part("A group is resized by hand and put back"):
         _resize_by_hand(demo)
     with demo.part("The spec is edited: one node more, another tag"):
         edited = {**spec, "queues": [{**spec["queues"][0], "size": 3}], "tags": {"project": "demo"}}
         demo.put(edited)
-        demo.watch(ready(2), "the update")
+        demo.watch(demo.ready(2), "the update")
     with demo.part("A wrong spec is refused, and the cluster stays"):
         demo.put({**edited, "queues": [{**edited["queues"][0], "size": -4, "colour": "blue"}]})
         demo.watch(lambda item: _condition(item, "SpecAccepted").get("status") == "False", "the refusal")
         console.print(f"  {_condition(demo.item(), 'SpecAccepted')['message']}", markup=False)
         demo.put(edited)
-        demo.watch(ready(4), "the return to the accepted spec")
+        demo.watch(demo.ready(4), "the return to the accepted spec")
     with demo.part("What the operator did, in its own words"):
         demo.run("muster", "events", NAME)
     with demo.part("The spec is deleted, and nothing is left"):
         key = json.dumps({"name": {"S": NAME}})
         demo.run("aws", "dynamodb", "delete-item", "--table-name", demo.plane.outputs["SpecsTable"], "--key", key)
         demo.watch(lambda item: item is None, "the deletion")
-        _show_nothing_left(demo)
+        demo.nothing_left()
 
 
-def _spec(net: Any) -> dict[str, Any]:
+def _spec(net: Network) -> dict[str, Any]:
     return {
         "headNode": {"instanceType": "t3.medium"},
         "queues": [{"name": "compute", "instanceTypes": ["c6i.large", "c5.large"], "size": 2}],
@@ -186,34 +234,6 @@ def _resize_by_hand(demo: Demo) -> None:
             console.print(f"  2 nodes in service again after {time.monotonic() - started:.1f} s")
             return
         demo.still(started, f"{group}: {in_service} of {found['DesiredCapacity']} in service")
-
-
-def _show_nothing_left(demo: Demo) -> None:
-    """By query: what still bears the cluster's tags. EC2 shows terminated instances for a while."""
-    tag = [{"Name": "tag:muster:cluster", "Values": [NAME]}]
-    ec2, autoscaling = demo.aws.client("ec2"), demo.aws.client("autoscaling")
-    reservations = ec2.describe_instances(Filters=tag)["Reservations"]
-    alive = [i for r in reservations for i in r["Instances"] if i["State"]["Name"] != "terminated"]
-    tagged = demo.aws.client("resourcegroupstaggingapi").get_resources(
-        TagFilters=[{"Key": "muster:cluster", "Values": [NAME]}]
-    )["ResourceTagMappingList"]
-    gone = {i["InstanceId"] for r in reservations for i in r["Instances"] if i["State"]["Name"] == "terminated"}
-    tagged = [found["ResourceARN"] for found in tagged if found["ResourceARN"].rpartition("/")[2] not in gone]
-    prefix = f"clusters/{NAME}/"
-    bucket = demo.plane.outputs["ArtifactsBucket"]
-    versions = demo.aws.client("s3").list_object_versions(Bucket=bucket, Prefix=prefix)
-    left = {
-        "instances": len(alive),
-        "volumes": len(ec2.describe_volumes(Filters=tag)["Volumes"]),
-        "security groups": len(ec2.describe_security_groups(Filters=tag)["SecurityGroups"]),
-        "launch templates": len(ec2.describe_launch_templates(Filters=tag)["LaunchTemplates"]),
-        "Auto Scaling groups": len(autoscaling.describe_auto_scaling_groups(Filters=tag)["AutoScalingGroups"]),
-        "anything else tagged": len(tagged),
-        "objects and versions": len(versions.get("Versions", [])) + len(versions.get("DeleteMarkers", [])),
-    }
-    console.print("  left: " + ", ".join(f"{count} {what}" for what, count in left.items()))
-    if any(left.values()):
-        raise DemoError(f"something is left: {left} {tagged}")
 
 
 def main() -> int:
