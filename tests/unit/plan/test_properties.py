@@ -19,7 +19,7 @@ from reconciler.actions import (
 from reconciler.facts import Actual, Change
 from reconciler.plan import Condition, Desired, Plan, plan
 from reconciler.plan.consent import PRECIOUS
-from reconciler.plan.draft import PARTS, words
+from reconciler.plan.draft import NODE_PARTS, words
 from reconciler.record import Record
 from reconciler.statuses import STACK, Step
 from tests.unit.factories import NAMES, NOW, OWNER
@@ -173,7 +173,7 @@ def test_ready_means_that_all_parts_are_and_that_nothing_is_left_to_do(situation
     if not ready.status:
         return
     event("ready")
-    for kind in PARTS:
+    for kind in NODE_PARTS:
         part = condition(plan_, kind)
         assert part is not None
         assert part.status
