@@ -5,6 +5,7 @@ from typing import Any
 
 from reconciler.actions import UpdateComputeEnvironment, UpdateJobQueue
 from reconciler.batch import DEFINITION, Environment, JobQueue, arns
+from reconciler.cluster import batch as cluster
 from reconciler.cluster.batch import FARGATE, ComputeEnvironment
 from reconciler.facts import job_definition_name, job_queue_name
 from reconciler.plan.draft import Draft, Trouble, worst
@@ -31,7 +32,7 @@ def plan(draft: Draft) -> None:
     found = [_environment(draft, known[of], name) for name, of in rendered.environments.items() if name in _held(draft)]
     draft.remember(sizes={name: size for name, size in draft.record.sizes.items() if name in _held(draft)})
     _sum_up(draft, "ComputeReady", found, "Every compute environment is as specified.")
-    queues = [_queue(draft, each.name, rendered) for each in spec.queues]
+    queues = [_queue(draft, each, rendered) for each in spec.queues]
     definitions = [_definition(draft, each.name) for each in spec.job_definitions]
     _sum_up(draft, "QueuesReady", [*queues, *definitions], "Jobs can be submitted to every queue.")
 
@@ -146,15 +147,16 @@ def _difference(
     most = None if seen.max == high else high
     # Batch moves it with the jobs, and lets nobody lower it ("Error message when you update the desiredvCpus setting",
     # AWS Batch user guide): it is set when the user asks, and never put back.
-    asked = draft.record.sizes.get(seen.name) != sizes and start is not None and start > seen.desired
+    _, _, applied = draft.record.sizes.get(seen.name, (0, 0, None))
+    asked = start is not None and start != applied and start > seen.desired
     desired = start if asked and not fargate else None
     if (state, least, most, desired) == (None, None, None, None):
         return None
     return UpdateComputeEnvironment(seen.name, state, least, most, desired)
 
 
-def _queue(draft: Draft, of: str, rendered: BatchRendered) -> Trouble | None:
-    name = job_queue_name(draft.desired.name, of)
+def _queue(draft: Draft, wanted: cluster.JobQueue, rendered: BatchRendered) -> Trouble | None:
+    name = job_queue_name(draft.desired.name, wanted.name)
     seen, what = draft.actual.batch.job_queue(name), f"job queue {name}"
     if seen is None:
         # The stack of an older rendering need not have it yet.
@@ -164,14 +166,17 @@ def _queue(draft: Draft, of: str, rendered: BatchRendered) -> Trouble | None:
         draft.look(LOOK_AT_JOBS)
     if trouble := standing(draft, what, seen):
         return trouble
-    order = rendered.orders[name] if _as_rendered(draft) and rendered.orders[name] != seen.environments else None
-    if seen.enabled and order is None:
+    # What an update of the stack may be about to change is no drift.
+    judged, state = _as_rendered(draft), None if seen.enabled else ENABLE
+    priority = wanted.priority if judged and wanted.priority != seen.priority else None
+    order = rendered.orders[name] if judged and rendered.orders[name] != seen.environments else None
+    if (state, priority, order) == (None, None, None):
         return None
-    message = f"Set from {seen.state}, environments {', '.join(seen.environments)}, to what the spec says."
-    update = UpdateJobQueue(name, None if seen.enabled else ENABLE, None, order)
-    if draft.act(update, "QueueRestored", message, warning=True):
+    was = f"{seen.state}, priority {seen.priority}, environments {', '.join(seen.environments)}"
+    message = f"Set from {was}, to what the spec says."
+    if draft.act(UpdateJobQueue(name, state, priority, order), "QueueRestored", message, warning=True):
         return changing(draft, f"{what} is being put back as specified")
-    return "Withheld", f"{what} is {seen.state} with environments {', '.join(seen.environments)}"
+    return "Withheld", f"{what} has {was}"
 
 
 def _as_rendered(draft: Draft) -> bool:

@@ -5,6 +5,7 @@ work, its jobs end, it goes.
 """
 
 from reconciler.actions import (
+    Action,
     DeleteComputeEnvironment,
     DeleteJobQueue,
     StopBuild,
@@ -18,6 +19,8 @@ from reconciler.plan.draft import Draft
 from reconciler.statuses import BUILD, STANDING, BuildStep, Standing
 
 DISABLE = "DISABLED"
+# Seconds between looks at what has a status that nobody knows: it may have another by then.
+LOOK_AT_UNKNOWN = 3600
 
 
 def replaced(draft: Draft) -> None:
@@ -65,17 +68,14 @@ def _end_queue(draft: Draft, queue: JobQueue) -> str:
     if told := _not_now(draft, what, queue):
         return told
     if queue.enabled:
-        draft.act(UpdateJobQueue(queue.name, DISABLE), "QueueClosed", "Takes no more jobs: the cluster is deleted.")
-        draft.look(LOOK_AT_BATCH)
-        return f"{what} is being closed"
+        message = "Takes no more jobs: the cluster is deleted."
+        return _ask(draft, what, UpdateJobQueue(queue.name, DISABLE), "QueueClosed", message)
     batch = draft.cluster.spec.batch
     if jobs and batch and batch.on_delete == "WaitForJobs":
         draft.look(LOOK_AT_JOBS)
         return f"{what} has {jobs} jobs that are waited for (spec.batch.onDelete is WaitForJobs)"
     message = f"Deleted with {jobs} jobs in it, which Batch ends." if jobs else "Deleted: it has no jobs."
-    draft.act(DeleteJobQueue(queue.name), "QueueDeleted", message)
-    draft.look(LOOK_AT_BATCH)
-    return f"{what} is being deleted"
+    return _ask(draft, what, DeleteJobQueue(queue.name), "QueueDeleted", message)
 
 
 def _remove(draft: Draft, environment: Environment, *, at_once: bool) -> str:
@@ -91,15 +91,21 @@ def _remove(draft: Draft, environment: Environment, *, at_once: bool) -> str:
         broken = STANDING.get(environment.status) is Standing.BROKEN
         least = None if environment.kind in FARGATE or broken else 0
         message = "Takes no more jobs; it is removed once those that run there have ended."
-        draft.act(UpdateComputeEnvironment(name, DISABLE, least), "EnvironmentClosed", message)
-        draft.look(LOOK_AT_BATCH)
-        return f"{what} is being closed"
+        return _ask(draft, what, UpdateComputeEnvironment(name, DISABLE, least), "EnvironmentClosed", message)
     if environment.tasks and not at_once:
         draft.look(LOOK_AT_JOBS)
         return f"{what} still runs {environment.tasks} jobs"
-    draft.act(DeleteComputeEnvironment(name), "EnvironmentDeleted", "Deleted: nothing runs there any more.")
+    message = "Deleted: nothing runs there any more."
+    return _ask(draft, what, DeleteComputeEnvironment(name), "EnvironmentDeleted", message)
+
+
+def _ask(draft: Draft, what: str, action: Action, reason: str, message: str) -> str:
+    """Ask for a step of what is to go; the answer says what is waited for."""
+    step = "deleted" if isinstance(action, DeleteJobQueue | DeleteComputeEnvironment) else "closed"
+    if not draft.act(action, reason, message):
+        return f"{what} is to be {step}"
     draft.look(LOOK_AT_BATCH)
-    return f"{what} is being deleted"
+    return f"{what} is being {step}"
 
 
 def _not_now(draft: Draft, what: str, seen: Environment | JobQueue) -> str:
@@ -108,6 +114,7 @@ def _not_now(draft: Draft, what: str, seen: Environment | JobQueue) -> str:
     if step is None:
         told = f"{what} is {seen.status}, which this version of Muster does not know"
         draft.stall("UnknownStatus", f"{told}. Update the control plane.")
+        draft.look(LOOK_AT_UNKNOWN)
         return told
     if step not in (Standing.MOVING, Standing.GOING):
         return ""
