@@ -18,7 +18,7 @@ Deadline = Callable[[], float]
 
 PASSING = frozenset({"InternalError", "ServiceUnavailable", "SlowDown"})  # S3's errors for a key that may pass
 FRUITLESS = 5  # pages on end of which S3 deleted nothing
-IMAGES = 100  # ids in one BatchDeleteImage, the most that ECR takes
+IMAGES, PAGE = 100, 1000  # ids in one BatchDeleteImage and in one page of ListImages, the most that ECR takes
 
 
 class CleanupError(Exception):
@@ -80,7 +80,7 @@ def empty_repository(ecr: "ECRClient", repository: str, deadline: Deadline) -> b
 
 def _images(ecr: "ECRClient", repository: str) -> list[str]:
     """Digests, each once: an image is listed once for each of its tags."""
-    pages = ecr.get_paginator("list_images").paginate(repositoryName=repository)
+    pages = ecr.get_paginator("list_images").paginate(repositoryName=repository, PaginationConfig={"PageSize": PAGE})
     return list({each.get("imageDigest", ""): None for page in pages for each in page["imageIds"]})
 
 
