@@ -60,7 +60,7 @@ def _creation(client: Client, plane: ControlPlane, name: str, spec: dict[str, An
         complete = (each["CreationTime"].timestamp() for each in stacks if each["StackStatus"] == "CREATE_COMPLETE")
         return next(complete, None) if _quiet(client, plane) else None
 
-    return _until(made) - put
+    return until(made) - put
 
 
 def _hop(client: Client, name: str) -> float:
@@ -72,7 +72,7 @@ def _hop(client: Client, name: str) -> float:
         lines = [event["message"].split() for page in pages for event in page["events"]]
         return next((float(line[2]) for line in lines if line[:2] == [HOP, name]), None)
 
-    return _until(entered) - put
+    return until(entered) - put
 
 
 def _put(client: Client, table: str, item: dict[str, Any]) -> float:
@@ -89,7 +89,8 @@ def _quiet(client: Client, plane: ControlPlane) -> bool:
     return not any(int(answer["Attributes"][kind]) for answer in answers for kind in kinds)
 
 
-def _until(seen: Callable[[], T | None]) -> T:
+def until(seen: Callable[[], T | None]) -> T:
+    """What `seen` finds, as soon as it finds something."""
     deadline = time.monotonic() + PATIENCE
     while (found := seen()) is None:
         assert time.monotonic() < deadline, "nothing came of it"

@@ -36,11 +36,11 @@ def measure() -> Iterator[Figure]:
     with local_aws(auth=False) as aws, patch.dict("os.environ", aws.environ(), clear=True):
         build()
         plane = deploy(aws)
-        _silence(aws)
+        silence(aws)
         calls, session = Counter[str](), boto3.Session()
         boto3.DEFAULT_SESSION = session
         session.events.register("before-call", lambda model, **_: calls.update([_name(model)]))
-        tools = _tools(aws, plane)
+        tools = tools_of(aws, plane)
         yield from _passes(aws, plane, tools, calls)
         yield from _first_pass(aws, plane, tools, session)
 
@@ -58,7 +58,7 @@ def _passes(aws: LocalAws, plane: ControlPlane, tools: Tools, calls: Counter[str
     }
     aws.client("dynamodb").put_item(TableName=plane.outputs["SpecsTable"], Item=encode({"name": "bench", "spec": spec}))
     with counting(calls) as made:
-        _until_ready(tools)
+        until_ready(tools)
     yield Figure("create_calls", sum(made.values()), "AWS calls from the spec to Ready, passes that only wait included")
     with counting(calls) as made:
         report = reconcile(tools, "bench", "bench")
@@ -114,20 +114,23 @@ def counting(calls: Counter[str]) -> Iterator[Counter[str]]:
     made.update(calls - before)
 
 
-def _until_ready(tools: Tools) -> None:
+def until_ready(tools: Tools, name: str = "bench") -> None:
+    """Make passes until the cluster is ready."""
     deadline = time.monotonic() + PATIENCE
-    while reconcile(tools, "bench", "bench").phase != "Ready":
+    while reconcile(tools, name, "bench").phase != "Ready":
         assert time.monotonic() < deadline, "the cluster did not become ready"
         time.sleep(1)
 
 
-def _silence(aws: LocalAws) -> None:
+def silence(aws: LocalAws) -> None:
+    """Switch the functions' triggers off."""
     functions = aws.client("lambda")
     for mapping in functions.list_event_source_mappings()["EventSourceMappings"]:
         functions.update_event_source_mapping(UUID=mapping["UUID"], Enabled=False)
 
 
-def _tools(aws: LocalAws, plane: ControlPlane) -> Tools:
+def tools_of(aws: LocalAws, plane: ControlPlane) -> Tools:
+    """What a pass in this process works with."""
     out = plane.outputs
     described = aws.client("dynamodb").describe_table(TableName=out["StateTable"])["Table"]
     settings = replace(
