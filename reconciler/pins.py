@@ -9,10 +9,12 @@ class Pins:
     """`images`: "<os>/<architecture>" to AMI id. `zones`: subnet id to Availability Zone name.
 
     `serving`: name of a container image to the tag that jobs run, the wanted one once it has been seen in the
-    repository. `registrations`: name of a job definition to how often it was found deregistered.
+    repository. `registrations`: name of a job definition to how often it was found deregistered. `vcpus`: name of a
+    compute environment in AWS to the most vCPUs that it was made with.
     """
 
     images: Mapping[str, str] = field(default_factory=dict[str, str])
     zones: Mapping[str, str] = field(default_factory=dict[str, str])
     serving: Mapping[str, str] = field(default_factory=dict[str, str])
     registrations: Mapping[str, int] = field(default_factory=dict[str, int])
+    vcpus: Mapping[str, int] = field(default_factory=dict[str, int])

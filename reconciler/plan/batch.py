@@ -10,7 +10,6 @@ from reconciler.cluster.batch import FARGATE, ComputeEnvironment
 from reconciler.facts import job_definition_name, job_queue_name
 from reconciler.plan.draft import Draft, Trouble, worst
 from reconciler.render.batch import BatchRendered
-from reconciler.render.batch.environments import CEILING
 from reconciler.statuses import ENABLED, STANDING, Standing
 
 # Seconds between looks: at what Batch moves, for which there are no events, and at queues that have jobs, whose numbers
@@ -117,13 +116,13 @@ def _environment(draft: Draft, wanted: ComputeEnvironment, name: str) -> Trouble
         _applied(draft, name, sizes)
         return None
     last = draft.record.sizes.get(name)
-    by_hand = last == sizes or (last is not None and not seen.enabled)
+    by_hand = last is not None and (last == sizes or not seen.enabled)
     was = f"{seen.state}, min {seen.min}, max {seen.max}, desired {seen.desired}"
     now = f"{ENABLE}, min {sizes[0]}, max {sizes[1]}"
-    reason = "EnvironmentRestored" if by_hand and (seen.max != CEILING or not seen.enabled) else "SizesApplied"
+    reason = "EnvironmentRestored" if by_hand else "SizesApplied"
     message = f"Set from {was} to {now}."
     remembered = {**draft.record.sizes, name: sizes}
-    if draft.act(update, reason, message, warning=reason == "EnvironmentRestored", sizes=remembered):
+    if draft.act(update, reason, message, warning=by_hand, sizes=remembered):
         return changing(draft, f"{what} is being set to {now}")
     return "Withheld", f"{what} has {was}, and is to have {now}"
 

@@ -335,7 +335,12 @@ def _judge(draft: Draft, seen: ChangeSet) -> None:
 def _environments(draft: Draft) -> dict[str, Any]:
     """What to remember of the compute environments that an operation may make: they can outlive the stack."""
     batch = draft.rendered.batch
-    return {"environments": tuple(sorted({*draft.record.environments, *batch.environments}))} if batch else {}
+    if batch is None:
+        return {}
+    known = {*draft.record.environments, *batch.environments}
+    pins = draft.record.pins
+    vcpus = {name: most for name, most in {**pins.vcpus, **batch.vcpus}.items() if name in known}
+    return {"environments": tuple(sorted(known)), "pins": replace(pins, vcpus=vcpus)}
 
 
 def _in_the_way(draft: Draft) -> bool:

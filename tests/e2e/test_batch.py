@@ -213,6 +213,16 @@ def test_what_is_changed_by_hand_is_put_back(ready: Cluster, world: World) -> No
     until_status(ready, submit(ready, "true"), "SUCCEEDED")
 
 
+def test_other_sizes_are_set_by_batchs_own_api(ready: Cluster) -> None:
+    stack = ready.stack
+    edit(ready, computeEnvironments=[{"name": "cpu", "instanceTypes": ["c6i.large"], "minVcpus": 2, "maxVcpus": 6}])
+    until_awake(ready, "readiness", lambda: ready.condition("Ready").get("observedGeneration") == 2)
+    ready.until_ready(2)
+    [environment] = environments(ready)
+    assert (environment["computeResources"]["minvCpus"], environment["computeResources"]["maxvCpus"]) == (2, 6)
+    assert ready.stack == stack
+
+
 def test_an_invalid_environment_says_why_as_batch_says_it(ready: Cluster, world: World) -> None:
     ready.until_quiet()
     with world.behaving(invalid_environments={f"muster-{ready.name}_*": "CLIENT_ERROR - no such subnet"}):

@@ -1,7 +1,7 @@
 """A cluster of AWS Batch: images, roles, compute environments, queues, job definitions.
 
-No size and no state that moves is in the template: the reconciler sets the vCPUs of the environments, and whether they
-and the queues are enabled.
+No size and no state that moves is in the template: an environment is made with the spec's bound, and from then on the
+reconciler sets the vCPUs of the environments, and whether they and the queues are enabled.
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,14 @@ class BatchRendered:
     """What the reconciler has to know of a Batch cluster's stack.
 
     `environments`: names in AWS to names in the spec. `orders`: queues by their names in AWS, with the names in AWS of
-    their environments. `images`: what is to be built.
+    their environments. `images`: what is to be built. `vcpus`: environments by their names in AWS, with the most vCPUs
+    that the template says of them.
     """
 
     environments: Mapping[str, str]
     orders: Mapping[str, tuple[str, ...]]
     images: tuple[images.ImageBuild, ...]
+    vcpus: Mapping[str, int]
 
 
 def rendered(context: Context) -> BatchRendered:
@@ -50,6 +52,10 @@ def rendered(context: Context) -> BatchRendered:
             for queue in context.batch.queues
         },
         images.builds(context.batch),
+        {
+            environments.name(context, each): environments.most_vcpus(context, each)
+            for each in context.batch.compute_environments
+        },
     )
 
 

@@ -15,9 +15,6 @@ from reconciler.render import head_node, network
 from reconciler.render.batch import roles
 from reconciler.render.context import Context, Json, Resources, attribute, logical_id, present, ref, tag_list
 
-# Of the vCPUs the template says what no fleet reaches: a lower number than what runs would fail an update. The
-# reconciler sets the bounds of the spec.
-CEILING = 100_000
 STRATEGIES = {"EC2": "BEST_FIT_PROGRESSIVE", "SPOT": "SPOT_PRICE_CAPACITY_OPTIMIZED"}
 # The machine images, without and with the drivers of NVIDIA: Batch takes what an instance type needs. Of the second
 # there is none for Graviton (Ec2Configuration, imageType).
@@ -34,6 +31,15 @@ def environment_id(context: Context, environment: ComputeEnvironment) -> str:
 def name(context: Context, environment: ComputeEnvironment) -> str:
     """The name of a compute environment."""
     return f"{STACK_PREFIX}{context.name}_{environment.name}_{_mark(context, environment)}"
+
+
+def most_vcpus(context: Context, environment: ComputeEnvironment) -> int:
+    """The most vCPUs in the template: those that the environment was made with, however the spec has changed since.
+
+    A new one takes jobs before the reconciler sees it, so it cannot begin with more than the spec allows. From then on
+    the bound moves by Batch's API alone: a lower one than what runs would fail an update of the stack.
+    """
+    return context.pins.vcpus.get(name(context, environment), environment.max_vcpus)
 
 
 def _mark(context: Context, environment: ComputeEnvironment) -> str:
@@ -99,7 +105,7 @@ def _environment(context: Context, environment: ComputeEnvironment) -> Json:
             "ComputeResources": present(
                 **_fixed(context, environment),
                 LaunchTemplate=None if fargate else template,
-                MaxvCpus=CEILING,
+                MaxvCpus=most_vcpus(context, environment),
                 MinvCpus=None if fargate else 0,
             ),
             **({} if fargate else {"UpdatePolicy": {"JobExecutionTimeoutMinutes": PATIENCE}}),

@@ -9,7 +9,6 @@ from reconciler.actions import CreateChangeSet, ExecuteChangeSet, UpdateComputeE
 from reconciler.pins import Pins
 from reconciler.plan import Plan
 from reconciler.plan.batch import LOOK_AT_BATCH, LOOK_AT_JOBS
-from reconciler.render.batch.environments import CEILING
 from reconciler.statuses import ENABLED, STANDING, Standing
 from tests.unit.batch_factories import Scene, batch_of, definition_arn, old, scene, shown, told
 from tests.unit.factories import BEFORE, NOW, change, change_set, condition, message, rendering
@@ -64,7 +63,7 @@ def test_a_cluster_as_specified_is_left_alone() -> None:
 # Sizes
 
 
-FRESH = {"min": 0, "max": CEILING, "desired": 0}
+FRESH = {"min": 0, "max": 1, "desired": 0}
 # The spec, and what the environment that the stack made is set to: min, max, desired.
 FIRST: list[tuple[Json, tuple[int | None, int | None, int | None]]] = [
     ({}, (None, 20, None)),
@@ -93,11 +92,11 @@ def test_an_environment_that_the_stack_made_gets_its_sizes(
     assert plan_.next_look == NOW + LOOK_AT_BATCH, "Batch sends no event when it is done"
 
 
-def test_a_ceiling_that_the_spec_asks_for_is_no_change() -> None:
-    of = sized({"maxVcpus": CEILING}).environment(**FRESH).remembering(sizes={})
+def test_an_environment_that_was_made_as_the_spec_has_it_is_not_changed() -> None:
+    of = sized({"maxVcpus": 1}).environment(**FRESH).remembering(sizes={})
     plan_ = of.plan()
     settled(plan_)
-    assert plan_.record.sizes == {of.name(): (0, CEILING, None)}
+    assert plan_.record.sizes == {of.name(): (0, 1, None)}
 
 
 def test_fargate_keeps_no_minimum_and_is_asked_for_none() -> None:
@@ -156,13 +155,6 @@ def test_an_edit_of_another_size_does_not_ask_for_them_again() -> None:
     of = sized({"desiredVcpus": 4, "maxVcpus": 30}).environment(desired=1, max=20)
     of = of.remembering(sizes={of.name(): (0, 20, 4)})
     assert sets(of) == UpdateComputeEnvironment(of.name(), None, None, 30, None)
-
-
-def test_sizes_that_an_update_of_the_stack_took_back_are_applied_again_and_no_repair() -> None:
-    of = scene().environment(max=CEILING)
-    (step,) = of.plan().steps
-    assert step.action == UpdateComputeEnvironment(of.name(), None, None, 20, None)
-    assert (step.event.reason, step.event.warning) == ("SizesApplied", False)
 
 
 def test_sizes_of_environments_that_the_stack_no_longer_holds_are_forgotten() -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.render import render
-from reconciler.render.batch.environments import CEILING
 from reconciler.render.batch.images import builds
 from tests.unit.render import batches
 from tests.unit.render.batches import DOCKERFILE, LEAST, MATRIX, PARAMETER, SECRET, definition, environment, resources
@@ -70,19 +69,23 @@ def test_names_speak_of_queues_and_storage_and_retained_of_storage_alone():
 
 
 def test_no_size_that_moves_is_in_the_template():
-    sizes: list[dict[str, Any]] = [
-        {},
-        {"maxVcpus": 5000},
-        {"minVcpus": 10},
-        {"minVcpus": 4, "maxVcpus": 4},
-        {"desiredVcpus": 8},
-    ]
+    sizes: list[dict[str, Any]] = [{}, {"minVcpus": 10}, {"minVcpus": 4, "desiredVcpus": 8}]
     assert len({json.dumps(environment(size)) for size in sizes}) == 1
     for made in of_type(ENVIRONMENT, resources(**MATRIX["everything"])).values():
-        assert made["Properties"]["ComputeResources"]["MaxvCpus"] == CEILING
         assert made["Properties"]["ComputeResources"].get("MinvCpus", 0) == 0
         assert "DesiredvCpus" not in made["Properties"]["ComputeResources"]
         assert "State" not in made["Properties"]
+
+
+def test_an_environment_is_made_with_the_specs_most_vcpus_and_never_told_of_another():
+    """It takes jobs before the reconciler has seen it; and a bound that moves is not the template's."""
+    first = rendered(batches.cluster(batch={"computeEnvironments": [{"name": "any", "maxVcpus": 48}]}))
+    assert first.batch is not None
+    assert list(first.batch.vcpus.values()) == [48]
+    edited = batches.cluster(batch={"computeEnvironments": [{"name": "any", "maxVcpus": 96}]})
+    again = render(edited, SITE, replace(pins(edited), vcpus=first.batch.vcpus))
+    assert again.body == first.body
+    assert rendered(edited).body != first.body
 
 
 EC2: dict[str, Any] = {"type": "EC2"}
@@ -130,7 +133,10 @@ def test_what_batch_cannot_change_in_place_is_another_environment(base: dict[str
 
 @pytest.mark.parametrize(("base", "change"), MOVING, ids=show)
 def test_whatever_else_changes_it_is_the_same_environment(base: dict[str, Any], change: dict[str, Any]):
-    assert environment(base) == environment({**base, **change})
+    (old, was), (new, is_now) = environment(base), environment({**base, **change})
+    for made in (was, is_now):
+        del made["ComputeResources"]["MaxvCpus"]
+    assert (old, was) == (new, is_now)
 
 
 def test_another_environment_job_or_remark_changes_no_environment():
