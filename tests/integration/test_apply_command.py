@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from cli.main import app
 from local.aws import ACCOUNT, REGION
-from reconciler.cluster.rules import RULES, unsupported
 from reconciler.facts import sources_prefix
 from reconciler.render.batch.images import COMMANDS
 from reconciler.version import VERSION
@@ -31,13 +30,6 @@ RIGHTS = {
 }
 OF_A_BUILD = {"s3:GetObject": f"arn:aws:s3:::{BUCKET}/{sources_prefix('jobs')}*", "logs:*": "*"}
 TRUST = {"Effect": "Allow", "Principal": {"Service": "codebuild.amazonaws.com"}, "Action": "sts:AssumeRole"}
-
-
-@pytest.fixture(autouse=True)
-def supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rule that refuses what is not done yet is taken out."""
-    left = tuple(rule for rule in RULES if rule not in unsupported.RULES)
-    monkeypatch.setattr("reconciler.cluster.parsing.RULES", left)
 
 
 def policy(rights: dict[str, str]) -> str:

@@ -47,9 +47,11 @@ def _repository(context: Context) -> list[object]:
 
 
 def _build(context: Context) -> list[Json]:
-    given = sorted(image.archive.removeprefix("s3://") for image in context.batch.images if image.archive)
-    sources: list[object] = [_objects(context, sources_prefix(context.name))]
-    sources += [f"arn:{context.site.partition}:s3:::{key}" for key in given]
+    own = _objects(context, sources_prefix(context.name))
+    archives = {image.archive.removeprefix("s3://") for image in context.batch.images if image.archive}
+    given = sorted(f"arn:{context.site.partition}:s3:::{key}" for key in archives)
+    # What `muster apply` packed lies below the cluster's own prefix: another content of it is not another role.
+    sources: list[object] = [own, *(each for each in given if not each.startswith(own.removesuffix("*")))]
     return [
         allow("Log", WRITE_LOGS, logs.group_and_streams(context, logs.BUILDS)),
         allow("Source", ["s3:GetObject", "s3:GetObjectVersion"], sources),

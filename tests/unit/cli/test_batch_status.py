@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from reconciler.cluster import to_item
-from reconciler.cluster.rules import RULES, unsupported
 from reconciler.record import Record
 from tests.unit.cli.conftest import World
 from tests.unit.cluster import documents
@@ -37,13 +36,6 @@ QUEUES: list[dict[str, Any]] = [
      "jobs": {"RUNNING": 1000}, "more": True},
 ]  # fmt: skip
 STATUS = {"phase": "Degraded", "images": IMAGES, "environments": ENVIRONMENTS, "queues": QUEUES}
-
-
-@pytest.fixture(autouse=True)
-def supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rule that refuses what is not done yet is taken out."""
-    left = tuple(rule for rule in RULES if rule not in unsupported.RULES)
-    monkeypatch.setattr("reconciler.cluster.parsing.RULES", left)
 
 
 def put(world: World, **parts: Any) -> None:

@@ -15,18 +15,10 @@ from botocore.exceptions import ClientError
 
 from cli.packing import source
 from reconciler.cluster import Invalid, parse
-from reconciler.cluster.rules import RULES, unsupported
 from tests.unit.cli.conftest import OUTPUTS, World, client
 from tests.unit.cluster import documents
 
 BUCKET = OUTPUTS["ArtifactsBucket"]
-
-
-@pytest.fixture(autouse=True)
-def supported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rule that refuses what is not done yet is taken out."""
-    left = tuple(rule for rule in RULES if rule not in unsupported.RULES)
-    monkeypatch.setattr("reconciler.cluster.parsing.RULES", left)
 
 
 class Folder:

@@ -74,6 +74,19 @@ def test_a_build_reads_its_sources_and_writes_its_image_and_log():
     )
 
 
+def test_another_content_of_a_packed_directory_is_not_another_role():
+    """What `muster apply` packs is all below one prefix; only what lies elsewhere is named."""
+    keys = ("clusters/demo/sources/a.zip", "clusters/demo/sources/b.zip")
+    made = [{"name": "packed", "archive": f"s3://artifacts/{key}"} for key in keys]
+    first, second = ([*LEAST["images"], image] for image in made)
+    role = resources(batch={"images": first})["BuildRole"]
+    assert role == resources(batch={"images": second})["BuildRole"]
+    assert rights(role)["Source"]["Resource"] == [f"{FILES}/sources/*"]
+    others = [f"s3://{key}" for key in ("artifacts/clusters/demo-2/sources/a.zip", "other/clusters/demo/sources/a.zip")]
+    images = [*LEAST["images"], *({"name": f"i{n}", "archive": each} for n, each in enumerate(others))]
+    assert len(rights(resources(batch={"images": images})["BuildRole"])["Source"]["Resource"]) == 3
+
+
 def with_secrets() -> dict[str, Any]:
     job = {**LEAST["jobDefinitions"][0], "secrets": {"A": f"{SECRET}:key::", "B": SECRET, "C": PARAMETER}}
     return resources(batch={"jobDefinitions": [job]})
