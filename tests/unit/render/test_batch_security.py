@@ -41,6 +41,12 @@ def exactly(*entries: dict[str, Any]) -> dict[str, Any]:
     return {entry["Sid"]: entry for entry in entries}
 
 
+def group(name: str) -> list[str]:
+    """The ARNs of a log group and of its streams."""
+    arn = ARN.format("logs", f"log-group:/muster/demo/{name}")
+    return [arn, f"{arn}:*"]
+
+
 LOG_IN = allowed("LogIn", ["ecr:GetAuthorizationToken"], ["*"])
 
 
@@ -50,7 +56,7 @@ def test_a_build_reads_its_sources_and_writes_its_image_and_log():
         allowed(
             "Log",
             ["logs:CreateLogStream", "logs:PutLogEvents"],
-            [ARN.format("logs", "log-group:/muster/demo/builds:*")],
+            group("builds"),
         ),
         allowed(
             "Source",
@@ -93,9 +99,7 @@ def with_secrets() -> dict[str, Any]:
 
 
 def test_the_launch_of_a_job_pulls_logs_and_reads_the_secrets_that_are_named():
-    log = allowed(
-        "Log", ["logs:CreateLogStream", "logs:PutLogEvents"], [ARN.format("logs", "log-group:/muster/demo/jobs:*")]
-    )
+    log = allowed("Log", ["logs:CreateLogStream", "logs:PutLogEvents"], group("jobs"))
     pull = allowed("Pull", PULL, REPOSITORY)
     assert rights(resources()["ExecutionRole"]) == exactly(log, LOG_IN, pull)
     found = rights(with_secrets()["ExecutionRole"])
@@ -145,7 +149,7 @@ def test_whoever_submits_has_these_rights_and_no_more():
         allowed(
             "ReadLogs",
             ["logs:FilterLogEvents", "logs:GetLogEvents"],
-            [ARN.format("logs", "log-group:/muster/demo/jobs:*")],
+            group("jobs"),
         ),
     )
 
