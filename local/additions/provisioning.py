@@ -187,7 +187,7 @@ def _passed(kind: str, props: Properties) -> list[tuple[str, str]]:
     names = props.get("Roles") or _roles_of(profile) if kind != "AWS::IAM::Role" else []
     roles = [(iam._roles.get(name, {}).get("Arn"), "ec2.amazonaws.com") for name in names]
     service = "batch.amazonaws.com" if kind.startswith("AWS::Batch") else "codebuild.amazonaws.com"
-    roles.append((props.get("ServiceRole"), service))
+    roles += [(props.get("ServiceRole"), service), (resources.get("SpotIamFleetRole"), "spotfleet.amazonaws.com")]
     roles += [(role, "ecs-tasks.amazonaws.com") for role in _job_roles(props)]
     return [(role, service) for role, service in roles if role]
 

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from tests.rights.table import Right
-from tests.unit.test_template import RIGHTS, listed, rendered_types, schemas, statements
+from tests.unit.test_template import RIGHTS, listed, rendered_types, schemas, spelled, statements
 
 STACK_ROLE = "ClusterStackRole"
 
@@ -34,7 +34,7 @@ def declared() -> frozenset[Right]:
         for verb, handler in schemas().get(kind, {}).get("handlers", {}).items()
         if verb != "list"
     ]
-    asked = {action for handler in handlers for action in handler.get("permissions", [])}
+    asked = {spelled(action) for handler in handlers for action in handler.get("permissions", [])}
     begins = tuple(action[:-1] for action in asked if action.endswith("*"))
     own = [each for each in granted() if each.role == STACK_ROLE]
     once = {action for action, count in Counter(each.action for each in own).items() if count == 1}

@@ -4,6 +4,7 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from tests.e2e.world import Cluster, T, World
@@ -12,6 +13,8 @@ from tests.rights.table import Right
 
 # Seconds after a refused call within which a scenario that can do without the right would have come to its end.
 GRACE = 10.0
+# How to write a policy, and what is in it.
+Policy = tuple[Callable[[dict[str, Any]], None], dict[str, Any]]
 # What the status says of a refused call, whatever the service.
 TOLD = "not authorized"
 
@@ -56,14 +59,26 @@ def denied(world: World, right: Right) -> bool:
 def without(world: World, right: Right) -> Iterator[None]:
     """The role as it is deployed, less the right, for the time of the block."""
     iam, role = world.client("iam"), world.physical(right.role)
-    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    documents = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
-    name, less = next((name, less) for name, each in documents.items() if (less := _less(each, right)) is not None)
-    _put(iam, role, name, less)
+    policies = [*_inside(iam, role), *_attached(iam, role)]
+    put, document, less = next((*each, less) for each in policies if (less := _less(each[1], right)) is not None)
+    put(less)
     try:
         yield
     finally:
-        _put(iam, role, name, documents[name])
+        put(document)
+
+
+def _inside(iam: Any, role: str) -> Iterator[Policy]:
+    for name in iam.list_role_policies(RoleName=role)["PolicyNames"]:
+        document = iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+        yield partial(_put, iam, role, name), document
+
+
+def _attached(iam: Any, role: str) -> Iterator[Policy]:
+    for arn in [each["PolicyArn"] for each in iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"]]:
+        version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
+        found = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
+        yield partial(_put_version, iam, arn), found["Document"]
 
 
 def _less(document: dict[str, Any], right: Right) -> dict[str, Any] | None:
@@ -87,6 +102,14 @@ def _put(iam: Any, role: str, name: str, document: dict[str, Any]) -> None:
         iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
     else:
         iam.delete_role_policy(RoleName=role, PolicyName=name)
+
+
+def _put_version(iam: Any, arn: str, document: dict[str, Any]) -> None:
+    """The document as the one version that there is."""
+    iam.create_policy_version(PolicyArn=arn, PolicyDocument=json.dumps(document), SetAsDefault=True)
+    for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
+        if not version["IsDefaultVersion"]:
+            iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
 
 
 def survives(cluster: Watched, right: Right, scenario: str) -> str:

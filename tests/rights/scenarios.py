@@ -13,11 +13,12 @@ from typing import Any
 
 from reconciler.facts import CLUSTER_TAG, DELETION_POLICY_TAG, OWNER_TAG, repository_name
 from reconciler.store import encode, state_key
+from tests.e2e.batch_stacks import MIXED, BatchStack, changed
 from tests.e2e.test_life import STORAGE
 from tests.e2e.test_stack_statuses import failing, status_of
 from tests.e2e.world import FUNCTIONS, Cluster, Json, queue
 
-Scenario = Callable[[Cluster], None]
+Scenario = Callable[[Cluster], object]
 
 
 def created(cluster: Cluster) -> None:
@@ -288,10 +289,38 @@ def unpacked(cluster: Cluster) -> None:
     assert ecr.list_images(repositoryName=name)["imageIds"] == []
 
 
+def batch_made(cluster: Cluster) -> BatchStack:
+    """The stack of a cluster of AWS Batch."""
+    stack = BatchStack(cluster)
+    stack.create(MIXED)
+    return stack
+
+
+def batch_updated(cluster: Cluster) -> None:
+    """Another environment takes over, and what can be is changed in place."""
+    batch_made(cluster).update(changed(MIXED))
+
+
+def batch_deleted(cluster: Cluster) -> None:
+    """All but the environments goes with it."""
+    batch_made(cluster).delete()
+
+
+def batch_failed(cluster: Cluster) -> None:
+    """One that cannot be made leaves no environment."""
+    stack = BatchStack(cluster)
+    failure = failing(cluster, LogicalResourceId="BuildProject", Operation="create")
+    with cluster.world.behaving(failures=[failure]):
+        stack.start(MIXED)
+        stack.ends_as("ROLLBACK_COMPLETE")
+    assert stack.environments() == {}
+
+
 SCENARIOS: dict[str, Scenario] = {
     each.__name__: each
     for each in (
         created, astray, deleted, stored, updated, withdrawn, grouped, resumed, swept, logged, warned, refused,
-        short_of_nodes, failed, rolled_back, left_halfway, left_over, cleaned, continued, unpacked,
+        short_of_nodes, failed, rolled_back, left_halfway, left_over, cleaned, continued, unpacked, batch_made,
+        batch_updated, batch_deleted, batch_failed,
     )
 }  # fmt: skip

@@ -73,7 +73,8 @@ EXERCISED: dict[str, dict[tuple[str, str], str]] = {
         ("Log", "logged"): "logs:CreateLogStream logs:PutLogEvents",
         ("ListVersions", "cleaned"): "s3:ListBucketVersions",
         ("DeleteVersions", "cleaned"): "s3:DeleteObject s3:DeleteObjectVersion",
-        ("DeleteImages", "unpacked"): "ecr:BatchDeleteImage ecr:ListImages",
+        ("ListImages", "unpacked"): "ecr:ListImages",
+        ("DeleteImages", "unpacked"): "ecr:BatchDeleteImage",
         ("Continue", "continued"): "lambda:InvokeFunction",
     },
     "ClusterStackRole": {
@@ -114,6 +115,21 @@ EXERCISED: dict[str, dict[tuple[str, str], str]] = {
         ("LogGroups", "created"): "logs:CreateLogGroup logs:PutRetentionPolicy logs:TagResource",
         ("LogGroups", "deleted"): "logs:DeleteLogGroup",
         ("CleanUp", "created"): "lambda:InvokeFunction",
+        ("DescribeBatch", "batch_made"): "batch:DescribeComputeEnvironments batch:DescribeJobQueues",
+        ("MakeForBatch", "batch_made"): (
+            "batch:CreateComputeEnvironment batch:CreateJobQueue batch:CreateSchedulingPolicy "
+            "batch:RegisterJobDefinition batch:TagResource"
+        ),
+        ("MakeProjects", "batch_made"): "codebuild:CreateProject",
+        ("MakeRepositories", "batch_made"): "ecr:CreateRepository ecr:TagResource",
+        ("ChangeOwnOfBatch", "batch_updated"): "batch:UpdateSchedulingPolicy",
+        ("DisableAndDelete", "batch_updated"): "batch:DeregisterJobDefinition batch:UpdateJobQueue",
+        ("ChangeOwnProjects", "batch_updated"): "codebuild:UpdateProject",
+        ("DescribeBatch", "batch_deleted"): "batch:DescribeSchedulingPolicies",
+        ("DisableAndDelete", "batch_deleted"): (
+            "batch:DeleteJobQueue batch:DeleteSchedulingPolicy codebuild:DeleteProject ecr:DeleteRepository"
+        ),
+        ("DisableAndDelete", "batch_failed"): "batch:DeleteComputeEnvironment batch:UpdateComputeEnvironment",
     },
 }
 
@@ -153,6 +169,18 @@ DOCUMENTED: dict[tuple[str, str], tuple[str, str]] = {
     ("ClusterStackRole", "ChangeOwnFileSystems"): (
         "elasticfilesystem:TagResource fsx:ListTagsForResource fsx:TagResource fsx:UntagResource",
         "the calls that change tags, as for EC2; FSx publishes no handlers",
+    ),
+    ("ClusterStackRole", "ChangeOwnOfBatch"): (
+        "batch:TagResource",
+        "the schemas' update handlers: a change of one tag does not name the owner's tag, which the resource has",
+    ),
+    ("ClusterStackRole", "ChangeOwnRepositories"): (
+        "ecr:TagResource",
+        "the schema's update handler: a change of one tag does not name the owner's tag, which the repository has",
+    ),
+    ("ClusterStackRole", "ChangeOwnProjects"): (
+        "codebuild:BatchGetProjects",
+        "CodeBuild publishes no handlers; the call that reads a project",
     ),
     ("ClusterStackRole", "GivenKeys"): (
         "kms:Decrypt",

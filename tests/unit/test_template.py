@@ -20,6 +20,7 @@ from samtranslator.translator.managed_policy_translator import ManagedPolicyLoad
 from samtranslator.translator.transform import transform
 
 from reconciler.version import VERSION
+from tests.unit.render import batches
 from tests.unit.render.support import MATRIX, cluster, rendered
 
 ROOT = Path(__file__).parents[2]
@@ -61,6 +62,9 @@ def branches(value: Any) -> Iterator[Any]:
         yield value
 
 
+ATTACHED = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
+
+
 def statements(role: str) -> Iterator[dict[str, Any]]:
     """All that a role is allowed, under whatever condition of the template."""
     resources = template()["Resources"]
@@ -68,7 +72,7 @@ def statements(role: str) -> Iterator[dict[str, Any]]:
     documents += [
         each["Properties"]["PolicyDocument"]
         for each in resources.values()
-        if each["Type"] == "AWS::IAM::Policy" and {"Ref": role} in each["Properties"]["Roles"]
+        if each["Type"] in ATTACHED and {"Ref": role} in each["Properties"]["Roles"]
     ]
     for document in documents:
         for statement in document["Statement"]:
@@ -169,6 +173,7 @@ EVERYWHERE = {
     ("ReconcileRole", "Observe"),
     ("SweepRole", "Observe"),
     ("ClusterStackRole", "Describe"),
+    ("ClusterStackRole", "DescribeBatch"),
     ("ClusterStackRole", "MakeFileSystems"),
     ("ClusterStackRole", "Subscriptions"),
     *((f"{function}Role", "Trace") for function in FUNCTIONS),
@@ -220,8 +225,14 @@ TAGGED = {
         "ec2:DeleteVolume",
         "ec2:TerminateInstances",
     },
-    "CleanupRole": {"ecr:BatchDeleteImage", "ecr:ListImages"},
+    "CleanupRole": {"ecr:BatchDeleteImage"},
     "ClusterStackRole": {
+        "batch:UntagResource",
+        "batch:UpdateSchedulingPolicy",
+        "codebuild:UpdateProject",
+        "ecr:DeleteLifecyclePolicy",
+        "ecr:PutLifecyclePolicy",
+        "ecr:UntagResource",
         "autoscaling:DeleteAutoScalingGroup",
         "autoscaling:UpdateAutoScalingGroup",
         "ec2:DeleteLaunchTemplate",
@@ -252,10 +263,10 @@ def test_what_others_made_cannot_be_changed_or_deleted(role: str) -> None:
 
 
 def test_nothing_can_be_tagged_as_ours_that_is_not() -> None:
-    for statement in statements("ClusterStackRole"):
-        if "ec2:CreateTags" in listed(statement["Action"]):
-            request = {"StringEquals": {"aws:RequestTag/muster:owner": {"Ref": "AWS::StackName"}}}
-            assert statement["Condition"] in (OWN, request)
+    request = {"StringEquals": {"aws:RequestTag/muster:owner": {"Ref": "AWS::StackName"}}}
+    for action in ("ec2:CreateTags", "batch:TagResource", "ecr:TagResource"):
+        found = [each["Condition"] for each in statements("ClusterStackRole") if action in listed(each["Action"])]
+        assert found in ([request, OWN], [OWN, request])
 
 
 def test_roles_are_lent_to_named_services_only() -> None:
@@ -266,7 +277,11 @@ def test_roles_are_lent_to_named_services_only() -> None:
         if "iam:PassRole" in listed(statement["Action"])
         for service in listed(statement["Condition"]["StringEquals"]["iam:PassedToService"])
     }
-    assert lent == {("ReconcileRole", "cloudformation.amazonaws.com"), ("ClusterStackRole", "ec2.amazonaws.com")}
+    of_clusters = ("batch", "codebuild", "ec2", "ecs-tasks", "spotfleet")
+    assert lent == {
+        ("ReconcileRole", "cloudformation.amazonaws.com"),
+        *(("ClusterStackRole", f"{service}.amazonaws.com") for service in of_clusters),
+    }
 
 
 def test_clusters_roles_are_made_below_their_path_only() -> None:
@@ -291,12 +306,18 @@ def test_a_permissions_boundary_holds_for_every_role_and_for_those_that_clusters
 
 def test_a_role_is_within_iams_limits() -> None:
     for role in [*RIGHTS, "ClusterStackRole"]:
-        policies = template()["Resources"][role]["Properties"]["Policies"]
-        # Generous for what the references in it become.
-        text = json.dumps(policies, separators=(",", ":")).replace("${AWS::Partition}", "aws-us-gov")
-        assert len(text) < 2 * 10240
-        resolved = re.sub(r"\$\{AWS::AccountId\}", "123456789012", text.replace("${AWS::Region}", "ap-southeast-1"))
-        assert len(re.sub(r'\{"(?:Ref|Fn::\w+)":("[^"]*"|\[[^\]]*\])\}', r"\1", resolved)) < 10240
+        assert _length(template()["Resources"][role]["Properties"]["Policies"]) < 10240
+    managed = of_type("AWS::IAM::ManagedPolicy")
+    assert set(managed) == {"BatchStacksPolicy"}
+    for policy in managed.values():
+        assert _length(policy["Properties"]["PolicyDocument"]) < 6144
+
+
+def _length(policies: Any) -> int:
+    """Characters, generous for what the references in it become."""
+    text = json.dumps(policies, separators=(",", ":")).replace("${AWS::Partition}", "aws-us-gov")
+    resolved = re.sub(r"\$\{AWS::AccountId\}", "123456789012", text.replace("${AWS::Region}", "ap-southeast-1"))
+    return len(re.sub(r'\{"(?:Ref|Fn::\w+)":("[^"]*"|\[[^\]]*\])\}', r"\1", resolved))
 
 
 # ------------------------------------------------------------------ rights and the code that uses them
@@ -372,6 +393,10 @@ def test_a_function_may_do_what_its_code_calls_and_nothing_more(role: str) -> No
 # What the handlers of resource types declare and a cluster's template never makes them do.
 NEVER_ASKED = {
     "cloudwatch:PutMetricAlarm": "no scaling policies",
+    "ecr:DeleteRepositoryPolicy": "no policy on repositories",
+    "ecr:SetRepositoryPolicy": "no policy on repositories",
+    "eks:DescribeCluster": "no EKS",
+    "kms:RetireGrant": "repositories with the service's own encryption",
     "ec2:AcceptAddressTransfer": "no transferred addresses",
     "ec2:CopyVolumes": "no copied volumes",
     "autoscaling:AttachLoadBalancerTargetGroups": "no load balancers",
@@ -420,8 +445,17 @@ def schemas() -> Mapping[str, Any]:
 
 @cache
 def rendered_types() -> set[str]:
-    templates = (json.loads(rendered(cluster(**MATRIX[option])).body) for option in sorted(MATRIX))
+    clusters = [cluster(**MATRIX[option]) for option in sorted(MATRIX)]
+    clusters += [batches.cluster(**batches.MATRIX[option]) for option in sorted(batches.MATRIX)]
+    templates = (json.loads(rendered(each).body) for each in clusters)
     return {resource["Type"] for each in templates for resource in each["Resources"].values()}
+
+
+@cache
+def spelled(action: str) -> str:
+    """A declared action as it is granted here: IAM takes no notice of upper and lower case, nor do the schemas."""
+    known = {each.lower(): each for each in {*actions("ClusterStackRole"), *NEVER_ASKED}}
+    return known.get(action.lower(), action)
 
 
 def test_cloudformation_may_do_all_that_a_clusters_resources_ask_of_it() -> None:
@@ -431,7 +465,7 @@ def test_cloudformation_may_do_all_that_a_clusters_resources_ask_of_it() -> None
         return action in allowed or any(action.startswith(each[:-1]) for each in allowed if each.endswith("*"))
 
     asked = {
-        action
+        spelled(action)
         for kind in rendered_types()
         for verb, handler in schemas().get(kind, {}).get("handlers", {}).items()
         if verb != "list"
@@ -443,11 +477,17 @@ def test_cloudformation_may_do_all_that_a_clusters_resources_ask_of_it() -> None
 
 
 def test_each_type_that_a_cluster_is_made_of_was_looked_at() -> None:
-    """FSx publishes no handler; its rights are from the FSx user guide, as are those of the custom resource."""
+    """FSx and CodeBuild publish no handler; the rights for FSx are from its user guide."""
     without = {kind for kind in rendered_types() if not schemas().get(kind, {}).get("handlers")}
-    assert without == {"AWS::FSx::FileSystem", "Custom::S3Cleanup"}
-    fsx = {f"fsx:{each}FileSystem" for each in ("Create", "Delete", "Update")} | {"fsx:DescribeFileSystems"}
-    assert fsx <= actions("ClusterStackRole")
+    assert without == {
+        "AWS::CodeBuild::Project",
+        "AWS::FSx::FileSystem",
+        "Custom::EcrCleanup",
+        "Custom::S3Cleanup",
+    }
+    made = {f"fsx:{each}FileSystem" for each in ("Create", "Delete", "Update")} | {"fsx:DescribeFileSystems"}
+    made |= {f"codebuild:{each}Project" for each in ("Create", "Delete", "Update")}
+    assert made <= actions("ClusterStackRole")
     assert "lambda:InvokeFunction" in actions("ClusterStackRole")
 
 
