@@ -110,7 +110,8 @@ def _settled(find: Callable[[str], Properties | None], arn: str, kind: str) -> N
         time.sleep(0.02)
 
 
-# --- AWS::Batch::ComputeEnvironment: Ref is the ARN. No tags of CloudFormation's own, and none are updated.
+# --- AWS::Batch::ComputeEnvironment: Ref is the ARN. No tags of CloudFormation's own. Another tag, the stack's too,
+# replaces it (`createOnlyProperties` of its schema; aws-cloudformation/cloudformation-coverage-roadmap, issue 2270).
 
 
 def _environment_create(logical_id: str, props: Properties, stack: str) -> Made:
@@ -123,6 +124,8 @@ def _environment_create(logical_id: str, props: Properties, stack: str) -> Made:
 
 
 def _environment_is_replaced(old: Properties, new: Properties) -> bool:
+    if (old.get("Tags") or {}) != (new.get("Tags") or {}):
+        return True
     changed = _changed(old.get("ComputeResources") or {}, new.get("ComputeResources") or {})
     replace = str(new.get("ReplaceComputeEnvironment", True)).lower() == "true"
     return bool(changed & REPLACING or (replace and changed & PERHAPS_REPLACING))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from reconciler.cluster import Batch, Cluster, HeadNode, Queue, Spec, architecture
-from reconciler.facts import CLUSTER_TAG, OWNER_TAG
+from reconciler.facts import CLUSTER_TAG, HASH_TAG, OWNER_TAG, VERSION_TAG
 from reconciler.pins import Pins
 from reconciler.render.site import Site
 
@@ -89,6 +89,16 @@ class Context:
     def marks(self) -> dict[str, str]:
         """The tags that say whose a resource is; the operator touches nothing without them."""
         return {CLUSTER_TAG: self.name, OWNER_TAG: self.site.owner}
+
+    @property
+    def still_marks(self) -> dict[str, str]:
+        """The marks, with a word in the place of the stack's tags that are others after each update.
+
+        CloudFormation gives the stack's tags to its resources, and a resource's own tag goes before. Batch's resources
+        must not be touched for them: a compute environment would be replaced (``createOnlyProperties`` of its schema),
+        which with a name of its own fails the update.
+        """
+        return {**self.marks, HASH_TAG: "-", VERSION_TAG: "-"}
 
     @property
     def tags(self) -> dict[str, str]:

@@ -618,11 +618,12 @@ def template(bare) -> dict[str, Any]:
 
 def test_a_stack_makes_changes_and_removes_what_runs_jobs(bare, stacks, template) -> None:
     name = bare.name
+    template["Environment"]["Properties"]["Tags"] = {"owner": "mine"}
     assert stacks.create(name, template, Tags=[{"Key": "owner", "Value": "me"}]) == "CREATE_COMPLETE"
     definition, first = stacks.resource(name, "Definition"), stacks.resource(name, "Environment")
     tags = bare.api.list_tags_for_resource(resourceArn=stacks.resource(name, "Queue"))["tags"]
     assert (tags["owner"], tags["aws:cloudformation:logical-id"]) == ("me", "Queue")
-    assert bare.api.list_tags_for_resource(resourceArn=first)["tags"] == {"owner": "me"}
+    assert bare.api.list_tags_for_resource(resourceArn=first)["tags"] == {"owner": "mine"}, "its own goes before"
     assert bare.over(bare.submit(jobDefinition=definition))["status"] == "SUCCEEDED"
 
     template["Environment"]["Properties"]["ComputeResources"]["MaxvCpus"] = "8"
@@ -708,6 +709,23 @@ def test_an_environment_that_is_retained_outlives_its_place_in_the_stack_and_the
     found = bare.api.describe_compute_environments(computeEnvironments=[first, second])["computeEnvironments"]
     assert {each["status"] for each in found} == {"VALID"}
     assert len(found) == 2
+
+
+def test_a_tag_of_the_stack_replaces_an_environment_and_cannot_replace_one_with_a_name(bare, stacks, template) -> None:
+    def owner(value: str) -> list[dict[str, str]]:
+        return [{"Key": "owner", "Value": value}]
+
+    name = bare.name
+    assert stacks.create(name, template, Tags=owner("me")) == "CREATE_COMPLETE"
+    first = stacks.resource(name, "Environment")
+    assert stacks.update(name, template, Tags=owner("you")) == "UPDATE_COMPLETE"
+    assert stacks.resource(name, "Environment") != first
+    stacks.delete(name)
+    template["Environment"]["Properties"]["ComputeEnvironmentName"] = name
+    assert stacks.create(name, template, Tags=owner("me")) == "CREATE_COMPLETE"
+    assert stacks.update(name, template, Tags=owner("you")) == "UPDATE_ROLLBACK_COMPLETE"
+    assert "custom-named resource requires replacing" in stacks.reasons(name)
+    assert stacks.delete(name) == "DELETE_COMPLETE"
 
 
 def test_an_environment_that_becomes_invalid_rolls_the_stack_back(bare, stacks, template) -> None:

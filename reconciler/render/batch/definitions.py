@@ -94,7 +94,7 @@ def _definition(context: Context, definition: JobDefinition) -> Json:
             PlatformCapabilities=[definition.platform],
             PropagateTags=True,
             RetryStrategy=_retry(definition),
-            Tags=context.marks,
+            Tags=context.still_marks,
             Timeout={"AttemptDurationSeconds": definition.timeout} if definition.timeout else None,
             **kind,
         ),

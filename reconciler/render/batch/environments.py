@@ -43,7 +43,8 @@ def most_vcpus(context: Context, environment: ComputeEnvironment) -> int:
 
 
 def _mark(context: Context, environment: ComputeEnvironment) -> str:
-    fixed = json.dumps([_fixed(context, environment), _launch(environment)], sort_keys=True)
+    # The user's tags come from the stack, and so are as fixed as the environment's own.
+    fixed = json.dumps([_fixed(context, environment), _launch(environment), context.spec.tags], sort_keys=True)
     return hashlib.sha256(fixed.encode()).hexdigest()[:8]
 
 
@@ -101,7 +102,7 @@ def _environment(context: Context, environment: ComputeEnvironment) -> Json:
             "ComputeEnvironmentName": name(context, environment),
             "Type": "MANAGED",
             "ReplaceComputeEnvironment": False,
-            "Tags": context.marks,
+            "Tags": context.still_marks,
             "ComputeResources": present(
                 **_fixed(context, environment),
                 LaunchTemplate=None if fargate else template,
@@ -149,7 +150,7 @@ def _queue(context: Context, queue: JobQueue) -> Json:
             ComputeEnvironmentOrder=tried,
             Priority=queue.priority,
             SchedulingPolicyArn=attribute(_policy_id(queue), "Arn") if queue.fair_share else None,
-            Tags={**context.marks, QUEUE_TAG: queue.name},
+            Tags={**context.still_marks, QUEUE_TAG: queue.name},
         ),
     }
 
@@ -165,7 +166,7 @@ def _policy(context: Context, queue: JobQueue, share: FairShare) -> Json:
                 ShareDecaySeconds=share.decay_seconds,
                 ShareDistribution=weights or None,
             ),
-            "Tags": context.marks,
+            "Tags": context.still_marks,
         },
     }
 

@@ -150,13 +150,23 @@ def test_another_environment_job_or_remark_changes_no_environment():
     assert alone in resources(batch=more, logs={"retentionDays": 90}, sharedStorage=EFS[:1])
 
 
-def test_tags_of_instances_are_said_once():
-    """Batch replaces the instances for a change of their tags; Fargate has no instances."""
+def test_tags_are_said_once():
+    """Batch replaces the instances for a change of their tags, CloudFormation the environment for one of its own."""
     tags = {"team": "weather"}
-    assert environment()[0] != environment(tags=tags)[0]
-    assert environment({"type": "FARGATE"}) == environment({"type": "FARGATE"}, tags=tags)
+    for kind in ({}, {"type": "FARGATE"}):
+        assert environment(kind)[0] != environment(kind, tags=tags)[0]
     found = environment(tags=tags)[1]["ComputeResources"]["Tags"]
     assert found == {"team": "weather", "muster:cluster": "demo", "muster:owner": "muster", "Name": "demo any"}
+
+
+@pytest.mark.parametrize("option", sorted(MATRIX))
+def test_a_tag_that_each_update_gives_the_stack_is_not_batchs(option: str):
+    """The stack's tags come to its resources, but for those that have such a tag of their own."""
+    of = batches.cluster(**MATRIX[option])
+    changing = rendered(of).tags.keys() - of.spec.tags.keys() - {"muster:cluster", "muster:owner"}
+    assert changing == {"muster:hash", "muster:version"}
+    made = [each for each in resources(**MATRIX[option]).values() if each["Type"].startswith("AWS::Batch::")]
+    assert {each["Properties"]["Tags"][key] for each in made for key in changing} == {"-"}
 
 
 def test_names_keep_to_what_batch_takes():
