@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import actions
 from reconciler.actions import Action, subject
+from reconciler.batch import TAG_VARIABLE
 from reconciler.cleanup import CleanupError, empty_prefix
 from reconciler.facts import artifacts_prefix, sources_prefix
 from reconciler.observe import asking
-from reconciler.observe_batch import TAG_VARIABLE
 from reconciler.outcomes import AwsError, Outcome
 
 if TYPE_CHECKING:

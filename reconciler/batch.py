@@ -8,6 +8,8 @@ from reconciler.statuses import ENABLED
 # Begin the names of the stack's outputs whose values are the ARNs of what Batch holds.
 ENVIRONMENT, QUEUE, DEFINITION = "Environment", "JobQueue", "JobDefinition"
 REPOSITORY, PROJECT = "Repository", "BuildProject"
+# A build's environment variable that holds the tag of its image.
+TAG_VARIABLE = "MUSTER_TAG"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from reconciler.batch import (
     PROJECT,
     QUEUE,
     REPOSITORY,
+    TAG_VARIABLE,
     BatchFacts,
     Build,
     Environment,
@@ -33,7 +34,6 @@ CHUNK = 100
 # Pages of 100 jobs that are read of a status before "more" is said instead of a number.
 JOB_PAGES = 10
 ACTIVE_JOBS = tuple(status for status, step in JOB.items() if step is not JobStep.DONE)
-TAG_VARIABLE = "MUSTER_TAG"
 
 
 def observe_batch(
