@@ -48,7 +48,9 @@ def plan(draft: Draft, keep: Callable[[Draft], None]) -> None:
     if draft.record.accepted is None:
         draft.act(Forget(draft.desired.name), "Deleted", "The spec is gone, and nothing was ever made of it.")
     elif cluster and cluster.spec.deletion_policy == "Retain":
-        _let_go(draft)
+        # What lands later would stay as well, and nobody would have said so.
+        if not _may_land(draft):
+            _let_go(draft)
     else:
         _tear_down(draft)
 
@@ -165,11 +167,7 @@ def _sweep_out(draft: Draft) -> None:
     # Environments are none of the stack's once it is gone.
     if not drain.gone(draft):
         return
-    since = draft.record.unsettled
-    if since is not None and draft.now < since + LONGEST_FLIGHT:
-        landed = iso(since + LONGEST_FLIGHT)
-        message = f"A pass ended without a word at {iso(since)}: what it had begun may still come about until {landed}."
-        _say(draft, message, since + LONGEST_FLIGHT - draft.now)
+    if _may_land(draft):
         return
     name = draft.desired.name
     prefix = artifacts_prefix(name)
@@ -177,6 +175,17 @@ def _sweep_out(draft: Draft) -> None:
     message = f"Cluster {name} is gone. " + (f"Kept as its spec asked: {kept}." if kept else "Nothing of it is left.")
     if draft.act(DeleteArtifacts(prefix), "ArtifactsDeleted", f"Deleting the objects below {prefix}."):
         draft.act(Forget(name), "Deleted", message)
+
+
+def _may_land(draft: Draft) -> bool:
+    """Whether a call that makes something may land yet; the cluster is not forgotten before."""
+    since = draft.record.unsettled
+    if since is None or draft.now >= since + LONGEST_FLIGHT:
+        return False
+    landed = iso(since + LONGEST_FLIGHT)
+    message = f"A pass ended without a word at {iso(since)}: what it had begun may still come about until {landed}."
+    _say(draft, message, since + LONGEST_FLIGHT - draft.now)
+    return True
 
 
 def _list_retained(draft: Draft) -> None:

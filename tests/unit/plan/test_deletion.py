@@ -223,6 +223,13 @@ def test_retain_leaves_everything_and_forgets_it() -> None:
     assert "muster-demo" in plan_.steps[0].event.message
 
 
+def test_what_may_still_land_is_waited_for_and_then_retained_too() -> None:
+    waits = torn(NOTHING, record(unsettled=NOW - 60), deletionPolicy="Retain")
+    assert waits.actions == ()
+    assert waits.next_look == NOW - 60 + LONGEST_FLIGHT
+    assert kinds(torn(actual(), record(unsettled=NOW - LONGEST_FLIGHT), deletionPolicy="Retain")) == ["Forget"]
+
+
 def test_protection_comes_before_retain() -> None:
     assert torn(actual(), deletionPolicy="Retain", deletionProtection=True).steps == ()
 
