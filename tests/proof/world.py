@@ -18,6 +18,7 @@ from reconciler.cluster import Cluster, parse, to_item
 from reconciler.cluster.document import from_item
 from reconciler.facts import HASH_TAG
 from reconciler.loop import Report, accepted_cluster, rendered
+from reconciler.record import Record
 from reconciler.store import Refused, content_hash
 from reconciler.sweep import sweep
 from tests.unit.factories import NAME
@@ -332,24 +333,21 @@ class World:
 
     def check(self, report: Report) -> None:
         """After each acknowledged pass: the item is as the user wrote it, and a status that says Ready is true."""
-        assert self.plane.store.load(NAME)[0] == self._written, "the user's item is not what the user wrote"
+        item, record = self.plane.store.load(NAME)
+        assert item == self._written, "the user's item is not what the user wrote"
         living = [stack for stack in self.cloud.stacks if stack.status != "DELETE_COMPLETE"]
         assert len(living) <= 1, "two stacks"
-        if report.result not in ("acted", "reported", "unchanged"):
+        if item is None or report.result not in ("acted", "reported", "unchanged"):
             return
-        if self._written is not None and self._ready():
-            self._check_ready()
-
-    def _ready(self) -> bool:
-        conditions = {c["type"]: c["status"] for c in self.plane.status()["conditions"]}
-        return conditions.get("Ready") == "True"
-
-    def _check_ready(self) -> None:
-        item, record = self.plane.store.load(NAME)
         assert record is not None
+        conditions = {each["type"]: each["status"] for each in record.status["conditions"]}
+        if conditions.get("Ready") == "True":
+            self._check_ready(item, record)
+
+    def _check_ready(self, item: Mapping[str, Any], record: Record) -> None:
         if record.spec_hash != content_hash(item):
             return  # it was edited under the pass, and observedGeneration says which one Ready speaks of
-        wanted = parse(from_item(item or {}))
+        wanted = parse(from_item(item))
         assert isinstance(wanted, Cluster)
         assert record.status["observedGeneration"] == record.generation
         assert wanted == accepted_cluster(record), "Ready, but of another spec"
