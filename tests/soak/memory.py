@@ -5,12 +5,13 @@ import statistics
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 EVERY = 5.0  # seconds between two looks
 PAGE = os.sysconf("SC_PAGE_SIZE")
-# A process is flat if the line through the second half of its samples rises by no more than this share of its size.
+# A process stands still if the line through the second half of its samples rises by no more than this share of it.
 FLAT = 0.03
 LEAST = 300.0  # seconds: a process that lived shorter says nothing
 
@@ -45,16 +46,28 @@ class Memory:
             if function:
                 self.samples[function, int(directory.name)].append((now, pages * PAGE / 2**20))
 
-    def grown(self) -> dict[str, tuple[float, float]]:
-        """Size (MB) and growth over the second half of its life (MB) of each process that lived long enough."""
-        long = {key: s for key, s in self.samples.items() if s[-1][0] - s[0][0] >= LEAST}
-        return {f"{function}_{pid}": growth(s) for (function, pid), s in sorted(long.items())}
+    def grown(self) -> dict[tuple[str, int], tuple[float, float]]:
+        """Last size (MB) and growth in the second half of its life (MB) of each process that lived long enough."""
+        return {key: growth(s) for key, s in sorted(self.samples.items()) if s[-1][0] - s[0][0] >= LEAST}
 
 
 def growth(samples: list[tuple[float, float]]) -> tuple[float, float]:
-    """The mean of the second half of the samples, and how much the line fitted to them rises."""
+    """The last sample, and how much the line fitted to the second half of them rises."""
     x, y = zip(*samples[len(samples) // 2 :], strict=True)
-    return statistics.mean(y), statistics.linear_regression(x, y).slope * (x[-1] - x[0])
+    return y[-1], statistics.linear_regression(x, y).slope * (x[-1] - x[0])
+
+
+def leaking(grown: Mapping[tuple[str, int], tuple[float, float]]) -> list[tuple[str, int]]:
+    """The processes that rose and ended larger than all of their function that stood still.
+
+    One that had little to do makes a client late, or meets an error for the first time, and rises to where the others
+    are already. With a leak those that did most are the largest, and rise.
+    """
+    rising = [key for key, (size, rise) in grown.items() if rise > FLAT * size]
+    still = defaultdict[str, float](float)
+    for key in grown.keys() - set(rising):
+        still[key[0]] = max(still[key[0]], grown[key][0])
+    return [key for key in rising if grown[key][0] > still[key[0]]]
 
 
 def _function(directory: Path, group: int) -> str:

@@ -16,7 +16,7 @@ from local.deploy import build, deploy
 from local.fixtures import network
 from tests.e2e.world import World
 from tests.soak.end import leaks, unfinished
-from tests.soak.memory import FLAT, LEAST, Memory
+from tests.soak.memory import LEAST, Memory, leaking
 from tests.soak.users import User, act
 
 AT_ONCE = 12  # passes of a queue; most of a pass under faults is waiting, so that two cores do
@@ -106,9 +106,9 @@ def _figures(aws: LocalAws, world: World, memory: Memory, seconds: float) -> lis
     _told("passes_still_logged", dict(Counter(line.get("result", "broke") for line in passes)))
     _told("sweeps_still_logged", len([line for line in world.logs("sweep") if line.get("message") == "sweep"]))
     grown = memory.grown()
-    for process, (size, growth) in grown.items():
-        _told(f"memory_{process}", f"{size:.1f} MB, {growth:+.2f} MB in the second half of its time")
+    for (function, process), (size, growth) in grown.items():
+        _told(f"memory_{function}_{process}", f"{size:.1f} MB, {growth:+.2f} MB in the second half of its time")
     _told("processes", dict(Counter(function for function, _ in memory.samples)))
-    if seconds > 2 * LEAST and not any("Reconcile" in process for process in grown):
+    if seconds > 2 * LEAST and not any("Reconcile" in function for function, _ in grown):
         return ["no process of the reconciler lived long enough to tell of its memory"]
-    return [f"the memory of {process} grew" for process, (size, growth) in grown.items() if growth > FLAT * size]
+    return [f"the memory of {function} {process} grew" for function, process in leaking(grown)]
