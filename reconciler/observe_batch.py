@@ -173,15 +173,16 @@ def _images(clients: Clients, repository: str, tags: Collection[str]) -> dict[st
 def _builds(clients: Clients, project: str) -> Iterable[Build]:
     """The newest hundred builds of the project, the newest first."""
     try:
-        ids = clients.codebuild.list_builds_for_project(projectName=project, sortOrder="DESCENDING")["ids"]
+        told = clients.codebuild.list_builds_for_project(projectName=project, sortOrder="DESCENDING")
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
             return []
         raise
+    ids = told.get("ids", [])[:CHUNK]
     if not ids:
         return []
-    found = {each.get("id", ""): each for each in clients.codebuild.batch_get_builds(ids=ids[:CHUNK])["builds"]}
-    return [_build(found[id_]) for id_ in ids[:CHUNK] if id_ in found]
+    found = {each.get("id", ""): each for each in clients.codebuild.batch_get_builds(ids=ids)["builds"]}
+    return [_build(found[id_]) for id_ in ids if id_ in found]
 
 
 def _build(found: Mapping[str, Any]) -> Build:

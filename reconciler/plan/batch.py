@@ -13,8 +13,8 @@ from reconciler.render.batch import BatchRendered
 from reconciler.statuses import ENABLED, STANDING, Standing
 
 # Seconds between looks: at what Batch moves, for which there are no events, and at queues that have jobs, whose numbers
-# the status shows.
-LOOK_AT_BATCH, LOOK_AT_JOBS = 10, 300
+# the status shows; and at a word that nobody knows, for there may be another by then.
+LOOK_AT_BATCH, LOOK_AT_JOBS, LOOK_AT_UNKNOWN = 10, 300, 3600
 RANK = ("Changing", "Withheld", "Missing", "Deregistered", "Invalid", "UnknownStatus")
 ENABLE = "ENABLED"
 
@@ -72,14 +72,22 @@ def show_queue(draft: Draft, seen: JobQueue) -> None:
     draft.queues.append({**shown, **({"more": True} if seen.more else {})})
 
 
+def strange(draft: Draft, what: str, seen: Environment | JobQueue) -> str:
+    """What is said of something of Batch's whose status or state no table knows; empty if they do."""
+    unknown = seen.status if seen.status not in STANDING else "" if seen.state in ENABLED else seen.state
+    if not unknown:
+        return ""
+    message = f"{what} is {unknown}, which this version of Muster does not know"
+    draft.stall("UnknownStatus", f"{message}. Update the control plane.", "Degraded")
+    draft.look(LOOK_AT_UNKNOWN)
+    return message
+
+
 def standing(draft: Draft, what: str, seen: Environment | JobQueue) -> Trouble | None:
     """What is the matter with the status or the state of something of Batch's; None if it can be changed."""
-    step = STANDING.get(seen.status)
-    strange = seen.status if step is None else "" if seen.state in ENABLED else seen.state
-    if strange:
-        message = f"{what} is {strange}, which this version of Muster does not know"
-        draft.stall("UnknownStatus", f"{message}. Update the control plane.", "Degraded")
-        return "UnknownStatus", message
+    if told := strange(draft, what, seen):
+        return "UnknownStatus", told
+    step = STANDING[seen.status]
     if step is Standing.BROKEN:
         message = f"{what} is {seen.status}: {seen.reason or 'Batch gives no reason'}"
         draft.stall("Invalid", message, "Degraded")
@@ -158,8 +166,9 @@ def _queue(draft: Draft, wanted: cluster.JobQueue, rendered: BatchRendered) -> T
     name = job_queue_name(draft.desired.name, wanted.name)
     seen, what = draft.actual.batch.job_queue(name), f"job queue {name}"
     if seen is None:
-        # The stack of an older rendering need not have it yet.
-        return _missing(draft, what) if _as_rendered(draft) else ("Withheld", f"{what} is not in the stack yet")
+        # An update that is on its way may be what brings it.
+        settled = draft.conditions["StackReady"].status
+        return _missing(draft, what) if settled else ("Withheld", f"{what} is not in the stack yet")
     show_queue(draft, seen)
     if seen.jobs:
         draft.look(LOOK_AT_JOBS)

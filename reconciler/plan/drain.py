@@ -14,13 +14,11 @@ from reconciler.actions import (
 )
 from reconciler.batch import Environment, JobQueue
 from reconciler.cluster.batch import FARGATE
-from reconciler.plan.batch import LOOK_AT_BATCH, LOOK_AT_JOBS, show_environment, show_queue
+from reconciler.plan.batch import LOOK_AT_BATCH, LOOK_AT_JOBS, show_environment, show_queue, strange
 from reconciler.plan.draft import Draft
 from reconciler.statuses import BUILD, STANDING, BuildStep, Standing
 
 DISABLE = "DISABLED"
-# Seconds between looks at what has a status that nobody knows: it may have another by then.
-LOOK_AT_UNKNOWN = 3600
 
 
 def replaced(draft: Draft) -> None:
@@ -88,7 +86,7 @@ def _remove(draft: Draft, environment: Environment, *, at_once: bool) -> str:
     if told := _not_now(draft, what, environment):
         return told
     if environment.enabled:
-        broken = STANDING.get(environment.status) is Standing.BROKEN
+        broken = STANDING[environment.status] is Standing.BROKEN
         least = None if environment.kind in FARGATE or broken else 0
         message = "Takes no more jobs; it is removed once those that run there have ended."
         return _ask(draft, what, UpdateComputeEnvironment(name, DISABLE, least), "EnvironmentClosed", message)
@@ -110,13 +108,9 @@ def _ask(draft: Draft, what: str, action: Action, reason: str, message: str) -> 
 
 def _not_now(draft: Draft, what: str, seen: Environment | JobQueue) -> str:
     """Why nothing can be done about it now, if so."""
-    step = STANDING.get(seen.status)
-    if step is None:
-        told = f"{what} is {seen.status}, which this version of Muster does not know"
-        draft.stall("UnknownStatus", f"{told}. Update the control plane.")
-        draft.look(LOOK_AT_UNKNOWN)
+    if told := strange(draft, what, seen):
         return told
-    if step not in (Standing.MOVING, Standing.GOING):
+    if STANDING[seen.status] not in (Standing.MOVING, Standing.GOING):
         return ""
     draft.look(LOOK_AT_BATCH)
     return f"{what} is {seen.status}"

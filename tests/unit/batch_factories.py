@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any
 
 from reconciler.batch import BatchFacts, Build, Environment, JobQueue
@@ -31,21 +30,22 @@ def cluster(batch: Json | None = None, **spec: Any) -> Cluster:
 
 def desired(of: Cluster | None = None, *, template: str = make.WANTED, **fields: Any) -> Desired:
     wanted = of or cluster()
-    return make.desired(**{"cluster": wanted, "rendered": rendered(wanted, template), **fields})
+    given = {"cluster": wanted, "rendered": rendered(wanted, template), "stack_spec_hash": make.SPEC_HASH}
+    return Desired(**{"name": make.NAME, "owner": make.OWNER, "version": make.VERSION, **given, **fields})
 
 
 def rendered(of: Cluster, template: str = make.WANTED) -> Rendered:
     return make.rendered(template, names=NAMES, retained={}, batch=_batch(of))
 
 
-@cache
-def _rendered(document: str) -> BatchRendered | None:
-    of = Cluster.model_validate_json(document)
-    return support.rendered(of).batch
+# By identity, and kept alive here: hypothesis asks for few clusters, and to render one takes most of a test's time.
+_RENDERED: dict[int, tuple[Cluster, BatchRendered | None]] = {}
 
 
 def _batch(of: Cluster) -> BatchRendered | None:
-    return _rendered(of.model_dump_json(by_alias=True, exclude_unset=True))
+    if id(of) not in _RENDERED:
+        _RENDERED[id(of)] = (of, support.rendered(of).batch)
+    return _RENDERED[id(of)][1]
 
 
 def batch_of(wanted: Desired) -> BatchRendered:

@@ -261,6 +261,7 @@ def stubbed(plane: Plane) -> Iterator[dict[str, Stubber]]:
     yield stubs
     for stub in stubs.values():
         stub.deactivate()
+    for stub in stubs.values():
         stub.assert_no_pending_responses()
 
 

@@ -237,6 +237,7 @@ def test_a_word_that_nobody_knows_stops_and_says_so(of: str, strange: Json) -> N
     assert condition(plan_, "Stalled") == (True, "UnknownStatus")
     assert word in message(plan_, "Stalled")
     assert plan_.phase == "Degraded"
+    assert plan_.next_look is not None
 
 
 def test_an_environment_that_is_gone_is_told_with_the_way_out() -> None:
@@ -399,10 +400,11 @@ def test_of_an_older_rendering_an_environment_that_it_does_not_hold_is_none_of_o
     assert condition(plan_, "ComputeReady") == (True, "AsSpecified")
 
 
-def test_a_queue_that_an_older_rendering_does_not_have_is_not_there_yet() -> None:
-    plan_ = outdated().seeing(queues=()).plan()
+def test_a_queue_that_an_update_is_to_bring_is_not_there_yet() -> None:
+    plan_ = outdated(spec_hash="before").seeing(queues=()).plan()
     assert condition(plan_, "QueuesReady") == (False, "Withheld")
     assert condition(plan_, "Stalled")[0] is False
+    assert condition(plan_, "Reconciling") == (True, "Updating")
 
 
 def test_while_an_update_is_computed_nothing_but_states_and_sizes_is_judged() -> None:

@@ -83,8 +83,12 @@ def test_what_batch_moves_is_waited_for(status: str) -> None:
         assert condition(plan_, "Stalled")[0] is False
 
 
-def test_an_unknown_status_stops_and_says_so() -> None:
-    plan_ = beside(old(status="PONDERING", state="DISABLED")).plan()
+STRANGE = [{"status": "PONDERING", "state": "DISABLED"}, {"state": "PONDERING"}]
+
+
+@pytest.mark.parametrize("words", STRANGE, ids=["status", "state"])
+def test_a_word_that_nobody_knows_stops_and_says_so(words: Json) -> None:
+    plan_ = beside(old(**words)).plan()
     assert plan_.steps == ()
     assert condition(plan_, "Stalled") == (True, "UnknownStatus")
     assert "PONDERING" in message(plan_, "Stalled")
@@ -309,12 +313,10 @@ def test_what_batch_deletes_is_waited_for(status: str) -> None:
     assert plan_.next_look == NOW + LOOK_AT_BATCH
 
 
+@pytest.mark.parametrize("words", STRANGE, ids=["status", "state"])
 @pytest.mark.parametrize("of", ["environment", "queue"])
-def test_an_unknown_status_holds_the_deletion_and_says_so(of: str) -> None:
-    sick = {
-        "environment": scene().seeing(queues=()).environment(status="PONDERING"),
-        "queue": scene().queue(status="PONDERING"),
-    }[of]
+def test_a_word_that_nobody_knows_holds_the_deletion_and_says_so(of: str, words: Json) -> None:
+    sick = {"environment": scene().seeing(queues=()).environment(**words), "queue": scene().queue(**words)}[of]
     plan_ = torn(sick)
     assert plan_.steps == ()
     assert condition(plan_, "Stalled") == (True, "UnknownStatus")
