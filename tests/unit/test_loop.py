@@ -9,13 +9,18 @@ import pytest
 from botocore.exceptions import ClientError
 
 from reconciler import loop
+from reconciler.batch import BatchFacts
 from reconciler.cluster import Cluster, Invalid, parse, to_item
+from reconciler.facts import Actual
 from reconciler.loop import stack_spec_hash
 from reconciler.pins import Pins
 from reconciler.record import LONGEST_FLIGHT, Pending
+from reconciler.render.batch.images import builds
 from reconciler.store import Refused
+from tests.unit import batch_factories
 from tests.unit.factories import NAME, NOW, Record
 from tests.unit.plane import Plane, client
+from tests.unit.render import support
 
 READY_READS = {"BatchGetItem": 1, "DescribeStacks": 1, "DescribeAutoScalingGroups": 1, "DescribeInstances": 1}
 WRITES = ("UpdateItem", "TransactWriteItems", "SendMessage", "PutObject")
@@ -393,6 +398,82 @@ def test_what_no_template_depends_on_is_not_in_the_stacks_hash(plane: Plane) -> 
     other = [{"tags": {"a": "b"}}, {"queues": queue(efa=False, capacityType="spot")}, {"logs": {"retentionDays": 30}}]
     assert len({base, *(stack_spec_hash(parsed(plane, **spec), Pins()) for spec in other)}) == 1 + len(other)
     assert stack_spec_hash(parsed(plane, logs={"retentionDays": 14}), Pins()) == base, "a default that is written out"
+
+
+def test_of_batch_what_moves_is_not_in_the_stacks_hash() -> None:
+    def hashed(environment: dict[str, Any] | None = None, **batch: Any) -> str:
+        environments = [{"name": "any", **(environment or {})}]
+        return stack_spec_hash(batch_factories.cluster({"computeEnvironments": environments, **batch}), Pins())
+
+    same = [{"minVcpus": 2}, {"maxVcpus": 99}, {"desiredVcpus": 3}, {"type": "EC2"}]
+    assert {hashed(each) for each in same} | {hashed(onDelete="WaitForJobs")} == {hashed()}
+    queues = [{"name": "main", "computeEnvironments": ["any"], "priority": 7}]
+    other = [hashed({"type": "SPOT"}), hashed({"ami": "ami-0123456789abcdef0"}), hashed(queues=queues)]
+    assert len({hashed(), *other}) == 1 + len(other)
+
+
+# The images that serve
+
+
+def imaged(dockerfile: str, serving: dict[str, str] | None = None) -> tuple[Record, str]:
+    """The record of a cluster that was accepted with this image, and the image's tag."""
+    of = batch_factories.cluster({"images": [{"name": "app", "dockerfile": dockerfile}]})
+    memory = Record(NAME, "uid", pins=replace(support.pins(of), serving=serving or {}))
+    memory = memory.remember(accepted=loop.accepted(memory, of, "hash"))
+    return memory, builds(of.spec.batch)[0].tag  # type: ignore[arg-type]
+
+
+def seeing(plane: Plane, memory: Record, *tags: str) -> tuple[dict[str, str], str, str]:
+    """What serves once these tags are seen in the repository; the template then, and what the update goes by."""
+    pins = loop._serving(memory, Actual(batch=BatchFacts(images=dict.fromkeys(tags, "sha256:d"))))
+    of = loop.accepted_cluster(memory)
+    assert of is not None
+    return dict(pins.serving), loop.rendered(plane.settings, of, pins).body, stack_spec_hash(of, pins)
+
+
+def test_a_first_image_serves_from_when_it_is_there_and_the_template_is_the_same(plane: Plane) -> None:
+    memory, tag = imaged("FROM a\n")
+    before, made, _ = seeing(plane, memory)
+    after, then, _ = seeing(plane, memory, tag)
+    assert (before, after) == ({}, {"app": tag})
+    assert f"/muster/demo:{tag}" in made.replace('"', "")
+    assert made == then
+
+
+def test_the_old_image_serves_until_the_new_one_is_there_and_then_the_template_turns(plane: Plane) -> None:
+    _, old = imaged("FROM a\n")
+    memory, new = imaged("FROM b\n", {"app": old})
+    before, made, asked = seeing(plane, memory, old)
+    assert before == {"app": old}
+    assert f"muster/demo:{old}" in made
+    assert new not in made
+    after, then, asked_then = seeing(plane, memory, new)
+    assert after == {"app": new}
+    assert f"muster/demo:{new}" in then
+    assert old not in then
+    assert asked != asked_then, "so that the next pass updates the stack"
+
+
+def test_an_image_that_was_deleted_goes_on_serving_and_changes_no_template(plane: Plane) -> None:
+    memory, tag = imaged("FROM a\n")
+    serving, *there = seeing(plane, memory, tag)
+    memory = memory.remember(pins=replace(memory.pins, serving=serving))
+    assert seeing(plane, memory) == (serving, *there)
+
+
+def test_an_image_that_the_spec_lost_is_forgotten(plane: Plane) -> None:
+    memory, tag = imaged("FROM a\n", {"app": "app-before", "other": "other-1"})
+    assert seeing(plane, memory)[0] == {"app": "app-before"}
+    assert seeing(plane, memory, tag)[0] == {"app": tag}
+
+
+def test_a_definition_that_is_registered_anew_is_another_template(plane: Plane) -> None:
+    memory, _ = imaged("FROM a\n")
+    again = memory.remember(pins=replace(memory.pins, registrations={"run": 1}))
+    (_, first, asked), (_, second, asked_then) = seeing(plane, memory), seeing(plane, again)
+    assert asked != asked_then
+    ids = [{key for key in json.loads(body)["Outputs"] if key.startswith("JobDefinition")} for body in (first, second)]
+    assert ids[0] != ids[1], "CloudFormation would find that nothing changed"
 
 
 # Trouble

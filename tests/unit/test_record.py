@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from reconciler.pins import Pins
 from reconciler.record import ABSENT, Accepted, Failure, Lease, Pending, Record, Rendering, camel
 from reconciler.store import decode, encode
+from tests.unit import batch_factories
 from tests.unit.factories import planned
 
 TEXT = st.text(max_size=12)
@@ -29,15 +30,17 @@ RECORDS = st.builds(
     spec_hash=TEXT.filter(bool),
     accepted=st.none() | st.builds(Accepted, COUNTS, TEXT, TEXT),
     rendering=st.none() | st.builds(Rendering, TEXT, TEXT, TEXT, HASHES, HASHES),
-    pins=st.builds(Pins, HASHES, HASHES),
+    pins=st.builds(Pins, HASHES, HASHES, HASHES, st.dictionaries(TEXT, COUNTS, max_size=2)),
     change_set=TEXT,
     unchanged=TEXT,
     sizes=st.dictionaries(TEXT, st.tuples(COUNTS, COUNTS, st.none() | COUNTS), max_size=3),
+    environments=st.lists(TEXT, max_size=3).map(tuple),
     stack_id=TEXT,
     deleting_since=st.none() | TIMES,
     failure=st.none() | FAILURES,
     trouble=st.none() | FAILURES,
     pending=st.none() | st.builds(Pending, TEXT, TEXT, TEXT, TIMES),
+    unsettled=st.none() | TIMES,
     timer=st.none() | TIMES,
     digest=TEXT,
     created=st.none() | TIMES,
@@ -51,8 +54,8 @@ def test_what_goes_in_comes_out(record: Record) -> None:
 
 
 def test_what_a_plan_remembers_comes_out() -> None:
-    record = planned().record
-    assert Record.from_item(decode(encode(record.to_item()))) == record
+    for record in (planned().record, batch_factories.scene().beside(batch_factories.old()).plan().record):
+        assert Record.from_item(decode(encode(record.to_item()))) == record
 
 
 @given(RECORDS)
