@@ -193,7 +193,7 @@ def _as_rendered(draft: Draft) -> bool:
 
 
 def _definition(draft: Draft, of: str) -> Trouble | None:
-    """One that was deregistered is registered anew by an update of the stack, under another logical id."""
+    """One that was deregistered is registered anew by an update of the stack."""
     if not _as_rendered(draft):
         return None
     name = job_definition_name(draft.desired.name, of)

@@ -71,6 +71,11 @@ def image(cluster: Cluster) -> Json:
     return cluster.status["images"][0]
 
 
+def shown_build(cluster: Cluster) -> Json:
+    """The newest build of the image as the status shows it, if it does."""
+    return next(iter(cluster.status.get("images", ())), {}).get("build", {})
+
+
 def tag_that_runs(cluster: Cluster) -> str:
     """The tag in the newest revision of the job definition."""
     name = job_definition_name(cluster.name, "run")

@@ -117,3 +117,8 @@ def test_an_update_of_the_stack_keeps_all_images_and_its_deletion_takes_them(ima
     assert images.delete() == "DELETE_COMPLETE"
     with pytest.raises(ClientError, match="RepositoryNotFoundException"):
         images.count()
+
+
+def test_a_repository_that_was_deleted_by_hand_does_not_keep_its_stack(images: Images) -> None:
+    images.ecr.delete_repository(repositoryName=images.repository, force=True)
+    assert images.delete() == "DELETE_COMPLETE"

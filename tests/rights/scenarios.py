@@ -13,6 +13,7 @@ from typing import Any
 
 from reconciler.facts import CLUSTER_TAG, DELETION_POLICY_TAG, OWNER_TAG, repository_name
 from reconciler.store import encode, state_key
+from tests.e2e import test_batch as batches
 from tests.e2e.batch_stacks import MIXED, BatchStack, changed
 from tests.e2e.test_life import STORAGE
 from tests.e2e.test_stack_statuses import failing, status_of
@@ -316,11 +317,53 @@ def batch_failed(cluster: Cluster) -> None:
     assert stack.environments() == {}
 
 
+def batch_built(cluster: Cluster) -> None:
+    """A cluster of AWS Batch whose image takes a while."""
+    with batches.held_builds(cluster):
+        cluster.put(batches.spec(cluster.world))
+        cluster.until("a build under way", lambda: batches.shown_build(cluster) or cluster.wake())
+    cluster.until_ready(1)
+
+
+def batch_put_back(cluster: Cluster) -> None:
+    """What somebody disabled is found by the sweep, and enabled."""
+    batch_built(cluster)
+    cluster.until_quiet()
+    batch = cluster.world.client("batch")
+    [environment] = batches.environments(cluster)
+    batch.update_compute_environment(computeEnvironment=environment["computeEnvironmentName"], state="DISABLED")
+    batch.update_job_queue(jobQueue=batches.job_queue(cluster)["jobQueueName"], state="DISABLED")
+    assert cluster.world.sweep()[cluster.name] == "facts"
+    cluster.until("the queue", lambda: batches.job_queue(cluster)["state"] == "ENABLED" or cluster.wake())
+    cluster.until("the environment", lambda: batches.environments(cluster)[0]["state"] == "ENABLED" or cluster.wake())
+
+
+def batch_replaced(cluster: Cluster) -> None:
+    """An environment that another has replaced goes."""
+    batch_built(cluster)
+    batches.edit(cluster, computeEnvironments=[{"name": "cpu", "instanceTypes": ["c7i.large"]}])
+    cluster.until_condition("StackReady", True, generation=2)
+    cluster.until("the end of the old one", lambda: len(batches.environments(cluster)) == 1 or cluster.wake())
+
+
+def batch_ended(cluster: Cluster) -> None:
+    """It goes while its image is being built."""
+    with batches.held_builds(cluster):
+        cluster.put(batches.spec(cluster.world))
+        cluster.until("a build under way", lambda: batches.shown_build(cluster) or cluster.wake())
+        build = batches.shown_build(cluster)["id"]
+        cluster.delete()
+        cluster.until("its end", lambda: cluster.record is None or cluster.wake())
+    stopped = cluster.world.client("codebuild").batch_get_builds(ids=[build])["builds"][0]
+    assert stopped["buildStatus"] == "STOPPED"
+    assert batches.environments(cluster) == []
+
+
 SCENARIOS: dict[str, Scenario] = {
     each.__name__: each
     for each in (
         created, astray, deleted, stored, updated, withdrawn, grouped, resumed, swept, logged, warned, refused,
         short_of_nodes, failed, rolled_back, left_halfway, left_over, cleaned, continued, unpacked, batch_made,
-        batch_updated, batch_deleted, batch_failed,
+        batch_updated, batch_deleted, batch_failed, batch_built, batch_put_back, batch_replaced, batch_ended,
     )
 }  # fmt: skip

@@ -59,6 +59,17 @@ EXERCISED: dict[str, dict[tuple[str, str], str]] = {
         ("MoveOwnGroups", "created"): "autoscaling:UpdateAutoScalingGroup",
         ("MoveOwnGroups", "resumed"): "autoscaling:ResumeProcesses",
         ("RemoveOwnLeftovers", "left_over"): "ec2:DeleteVolume ec2:TerminateInstances",
+        ("Observe", "batch_built"): (
+            "batch:DescribeComputeEnvironments batch:DescribeJobDefinitions batch:DescribeJobQueues batch:ListJobs"
+        ),
+        ("FindContainerImages", "batch_built"): "ecr:BatchGetImage",
+        ("BuildContainerImages", "batch_built"): (
+            "codebuild:BatchGetBuilds codebuild:ListBuildsForProject codebuild:StartBuild"
+        ),
+        ("BuildContainerImages", "batch_ended"): "codebuild:StopBuild",
+        ("CountTasks", "batch_replaced"): "ecs:DescribeClusters",
+        ("MoveOwnBatch", "batch_put_back"): "batch:UpdateComputeEnvironment batch:UpdateJobQueue",
+        ("MoveOwnBatch", "batch_ended"): "batch:DeleteComputeEnvironment batch:DeleteJobQueue",
     },
     "SweepRole": {
         ("Log", "logged"): "logs:CreateLogStream logs:PutLogEvents",
@@ -66,6 +77,9 @@ EXERCISED: dict[str, dict[tuple[str, str], str]] = {
         ("ReadRecords", "swept"): "dynamodb:Query",
         ("Observe", "swept"): (
             "autoscaling:DescribeAutoScalingGroups cloudformation:DescribeStacks ec2:DescribeInstances"
+        ),
+        ("Observe", "batch_put_back"): (
+            "batch:DescribeComputeEnvironments batch:DescribeJobDefinitions batch:DescribeJobQueues"
         ),
         ("Send", "swept"): "sqs:SendMessage",
     },

@@ -69,7 +69,7 @@ def outputs(context: Context) -> dict[str, object]:
     held = [
         *(environments.environment_id(context, each) for each in context.batch.compute_environments),
         *(environments.queue_id(each) for each in context.batch.queues),
-        *(definitions.definition_id(context, each) for each in context.batch.job_definitions),
+        *(definitions.definition_id(each) for each in context.batch.job_definitions),
     ]
     return {
         REPOSITORY: ref(images.REPOSITORY),

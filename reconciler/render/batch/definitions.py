@@ -91,6 +91,7 @@ def _definition(context: Context, definition: JobDefinition) -> Json:
         "DependsOn": [logs.JOBS, images.FILES_CLEANUP, *storage.targets(context)],
         "Properties": present(
             JobDefinitionName=job_definition_name(context.name, definition.name),
+            Parameters=_registrations(context, definition),
             PlatformCapabilities=[definition.platform],
             PropagateTags=True,
             RetryStrategy=_retry(definition),
@@ -101,12 +102,21 @@ def _definition(context: Context, definition: JobDefinition) -> Json:
     }
 
 
-def definition_id(context: Context, definition: JobDefinition) -> str:
-    """The logical id of a job definition; another one makes CloudFormation register it anew, under the same name."""
-    again = context.pins.registrations.get(definition.name, 0)
-    return f"{DEFINITION}{logical_id(definition.name)}{f'Again{again}' if again else ''}"
+def definition_id(definition: JobDefinition) -> str:
+    """The logical id of a job definition."""
+    return f"{DEFINITION}{logical_id(definition.name)}"
+
+
+def _registrations(context: Context, definition: JobDefinition) -> Json | None:
+    """A parameter that no command refers to: another value of it makes CloudFormation register the definition anew.
+
+    Another logical id would do it too, but to the resource type a definition is its name (``primaryIdentifier``), which
+    two resources of a stack cannot share.
+    """
+    again = context.pins.registrations.get(definition.name)
+    return {"muster-registrations": str(again)} if again else None
 
 
 def resources(context: Context) -> Resources:
     """All job definitions."""
-    return {definition_id(context, each): _definition(context, each) for each in context.batch.job_definitions}
+    return {definition_id(each): _definition(context, each) for each in context.batch.job_definitions}

@@ -224,11 +224,11 @@ def test_while_an_image_is_built_the_one_before_serves():
     assert f":{new}" not in bodies[2]
 
 
-def test_a_definition_that_was_deregistered_is_registered_again_under_its_name():
+def test_a_definition_that_was_deregistered_is_registered_again_as_the_same_resource():
     cluster = batches.cluster()
     again = json.loads(render(cluster, SITE, replace(pins(cluster), registrations={"run": 2})).body)["Resources"]
-    assert "JobDefinitionRun" not in again
-    assert again["JobDefinitionRunAgain2"] == resources()["JobDefinitionRun"]
+    assert again["JobDefinitionRun"]["Properties"].pop("Parameters") == {"muster-registrations": "2"}
+    assert again == resources()
 
 
 def test_the_build_specification_has_several_lines():
