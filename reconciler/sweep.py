@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from reconciler.batch import DEFINITION, PROJECT, BatchFacts, arns
+from reconciler.batch import DEFINITION, PROJECT, QUEUE, BatchFacts, arns
 from reconciler.facts import CLUSTER_TAG, OWNER_TAG, STACK_PREFIX, Actual, Group, Instance, Stack, digest
 from reconciler.observe import asking, group_of, instance_of, stack_of, tags_of
 from reconciler.observe_batch import environment_of, queue_of
@@ -124,18 +124,27 @@ def _facts(clients: Clients, owner: str) -> dict[str, Actual]:
 
 
 def _batches(clients: Clients, owner: str, stacks: Mapping[str, Stack]) -> dict[str, BatchFacts]:
-    """What there is of AWS Batch, by cluster. Queues and definitions are asked for only if a stack has any."""
-    held = {name: arns(stack.outputs, DEFINITION) for name, stack in stacks.items() if PROJECT in stack.outputs}
+    """What there is of AWS Batch, by cluster. Queues and definitions are asked for only if a stack has any.
+
+    As in a pass, those are what the outputs of a stack of ours name: while it is being made there are none.
+    """
+    held = {
+        name: stack.outputs
+        for name, stack in stacks.items()
+        if PROJECT in stack.outputs and stack.owned_by(owner, name)
+    }
     environments = _of_batch(clients.batch.get_paginator("describe_compute_environments"), "computeEnvironments", owner)
     queues = _of_batch(clients.batch.get_paginator("describe_job_queues"), "jobQueues", owner) if held else {}
     active: set[str] = _active_definitions(clients) if held else set()
     return {
         name: BatchFacts(
             environments=tuple(environment_of(each) for each in environments.get(name, ())),
-            queues=tuple(queue_of(each) for each in queues.get(name, ())),
-            definitions={arn: arn in active for arn in held.get(name, ())},
+            queues=tuple(
+                queue_of(q) for q in queues.get(name, ()) if q["jobQueueArn"] in arns(held.get(name, {}), QUEUE)
+            ),
+            definitions={arn: arn in active for arn in arns(held.get(name, {}), DEFINITION)},
         )
-        for name in environments.keys() | queues.keys() | held.keys()
+        for name in environments.keys() | held.keys()
     }
 
 

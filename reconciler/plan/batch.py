@@ -210,5 +210,6 @@ def _definition(draft: Draft, of: str) -> Trouble | None:
         draft.remember(pins=replace(pins, registrations=again))
         told = f"{message}; it is registered anew."
         draft.tell("DefinitionDeregistered", told, f"job definition {name}", warning=True)
+        draft.progress("Deregistered", told)
         draft.look(1)
     return "Deregistered", f"{message}; an update of the stack registers it anew"

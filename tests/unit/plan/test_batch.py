@@ -330,6 +330,7 @@ def test_a_definition_that_was_deregistered_is_registered_anew_by_an_update() ->
     assert told(plan_)[0] == "DefinitionDeregistered"
     assert plan_.events[0].warning
     assert condition(plan_, "QueuesReady") == (False, "Deregistered")
+    assert condition(plan_, "Reconciling") == (True, "Deregistered")
     assert plan_.next_look == NOW + 1
 
 
