@@ -16,6 +16,7 @@ from tests.fuzz.run import KINDS, run, run_published
 # Cases that one process does at a time.
 CHUNK = 1_000
 PUBLISHED = "published"
+ALL = (PUBLISHED, *KINDS, *CASES)
 
 
 class Found(NamedTuple):
@@ -32,10 +33,11 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=20_000, help="of each kind")
     parser.add_argument("--seed", type=int, default=0, help="of the first case")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--kinds", nargs="+", choices=ALL, default=ALL)
     options = parser.parse_args()
     end = options.seed + options.cases
     chunks = [range(start, min(start + CHUNK, end)) for start in range(options.seed, end, CHUNK)]
-    jobs = [(kind, numbers) for kind in (PUBLISHED, *KINDS, *CASES) for numbers in chunks]
+    jobs = [(kind, numbers) for kind in options.kinds for numbers in chunks]
     cases, failures = 0, list[str]()
     with ProcessPoolExecutor(options.processes) as pool:
         for kind, parts in groupby(pool.map(_found, jobs), key=lambda found: found.kind):
