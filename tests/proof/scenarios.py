@@ -71,9 +71,12 @@ def consent(world: World) -> None:
 
 
 def resize(world: World) -> None:
-    """By hand, in both ways at once: the repair takes two calls."""
-    client("autoscaling").update_auto_scaling_group(AutoScalingGroupName=GROUP, MinSize=0, MaxSize=9, DesiredCapacity=5)
-    client("autoscaling").suspend_processes(AutoScalingGroupName=GROUP, ScalingProcesses=["Launch"])
+    """By hand, in both ways at once: the repair takes two calls. Of a group that is gone by then, nothing."""
+    scaling = client("autoscaling")
+    if not scaling.describe_auto_scaling_groups(AutoScalingGroupNames=[GROUP])["AutoScalingGroups"]:
+        return
+    scaling.update_auto_scaling_group(AutoScalingGroupName=GROUP, MinSize=0, MaxSize=9, DesiredCapacity=5)
+    scaling.suspend_processes(AutoScalingGroupName=GROUP, ScalingProcesses=["Launch"])
     world.trigger("group")
 
 
