@@ -14,6 +14,8 @@ from reconciler.statuses import BUILD, BuildStep
 
 # Seconds. CodeBuild's event says when a build has ended, ECR's when an image is deleted; looking is the backstop.
 LOOK_AT_BUILD, LOOK_AT_IMAGES = 300, 3600
+# Seconds after which a build that was started is looked at, so that the status can name it.
+LOOK_AT_START = 10
 RANK = ("Building", "Waiting", "Withheld", "BuildFailed", "UnknownStatus")
 
 
@@ -38,7 +40,7 @@ def _image(draft: Draft, image: ImageBuild) -> Trouble | None:
         shown["digest"] = batch.images[image.tag]
         return None
     serving = draft.record.pins.serving.get(image.name, "")
-    if serving:
+    if serving and serving != image.tag:
         shown["serving"] = serving
     builds = [build for build in batch.builds if build.tag == image.tag]
     if builds:
@@ -46,7 +48,7 @@ def _image(draft: Draft, image: ImageBuild) -> Trouble | None:
     project = draft.actual.stack.outputs.get(PROJECT, "") if draft.actual.stack else ""
     if not project:
         return "Waiting", f"image {image.name} is built once the stack is there"
-    meanwhile = f"; {serving} serves meanwhile" if serving else ""
+    meanwhile = f"; {serving} serves meanwhile" if "serving" in shown else ""
     return _build(draft, image, project, builds, meanwhile)
 
 
@@ -79,6 +81,7 @@ def _build(draft: Draft, image: ImageBuild, project: str, builds: list[Build], m
     why = "" if newest is None else "again, "
     message = f"image {image.name} is built {why}as {image.tag}{meanwhile}"
     if draft.act(build, "BuildStarted", f"{message[0].upper()}{message[1:]}."):
+        draft.look(LOOK_AT_START)
         return _building(draft, message)
     return "Withheld", message
 

@@ -9,7 +9,7 @@ from reconciler.actions import StartBuild
 from reconciler.batch import Build
 from reconciler.pins import Pins
 from reconciler.plan.draft import MAX_TRIES
-from reconciler.plan.images import LOOK_AT_BUILD, LOOK_AT_IMAGES
+from reconciler.plan.images import LOOK_AT_BUILD, LOOK_AT_IMAGES, LOOK_AT_START
 from reconciler.statuses import BUILD, BuildStep
 from tests.unit.batch_factories import DIGEST, PROJECT, Scene, batch_of, build, scene, shown, told
 from tests.unit.factories import NOW, condition, kinds, message
@@ -58,7 +58,7 @@ def test_an_image_that_the_repository_lacks_is_built() -> None:
     assert condition(plan_, "Reconciling") == (True, "Building")
     assert condition(plan_, "Ready") == (False, "Building")
     assert plan_.phase == "Building"
-    assert plan_.next_look == NOW + LOOK_AT_BUILD
+    assert plan_.next_look == NOW + LOOK_AT_START
 
 
 def test_an_archive_is_built_where_it_lies_and_for_the_processor_that_runs_it() -> None:
