@@ -472,8 +472,8 @@ def test_a_definition_that_is_registered_anew_is_another_template(plane: Plane) 
     again = memory.remember(pins=replace(memory.pins, registrations={"run": 1}))
     (_, first, asked), (_, second, asked_then) = seeing(plane, memory), seeing(plane, again)
     assert asked != asked_then
-    ids = [{key for key in json.loads(body)["Outputs"] if key.startswith("JobDefinition")} for body in (first, second)]
-    assert ids[0] != ids[1], "CloudFormation would find that nothing changed"
+    made = [json.loads(body)["Resources"]["JobDefinitionRun"] for body in (first, second)]
+    assert made[0] != made[1], "CloudFormation would find that nothing changed"
 
 
 # Trouble
