@@ -68,7 +68,7 @@ def _build(draft: Draft, image: ImageBuild, project: str, builds: list[Build], m
             way_out = f"Correct its source, or start it again with `aws codebuild retry-build --id {newest.id}`."
             draft.stall("BuildFailed", f"{failed} builds failed: {told}. {way_out}", "Degraded")
             return "BuildFailed", told
-        again = (newest.ended or draft.now) + backoff(failed, f"{draft.desired.name}/{image.tag}")
+        again = (newest.ended or 0) + backoff(failed, f"{draft.desired.name}/{image.tag}")
         if again > draft.now:
             draft.look(again - draft.now)
             draft.progress("BuildFailed", f"{told}; it is built again in a while.")

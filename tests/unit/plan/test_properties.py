@@ -23,10 +23,11 @@ from reconciler.plan.draft import NODE_PARTS, words
 from reconciler.record import Record
 from reconciler.statuses import STACK, Step
 from tests.unit.factories import NAMES, NOW, OWNER
+from tests.unit.plan import batch_strategies
 from tests.unit.plan.strategies import UNKNOWN, desires, nearly_sound, situations, stacks, updates
 
 Situation = tuple[Desired, Actual, Record]
-ANYTHING = situations() | updates() | nearly_sound()
+ANYTHING = situations() | updates() | nearly_sound() | batch_strategies.situations() | batch_strategies.nearly_sound()
 ENDS = (DeleteVolumes, TerminateInstances, DeleteArtifacts, Forget)
 
 
