@@ -164,6 +164,41 @@ def test_a_build_that_fails_is_told_and_another_is_taken(cluster: Cluster, world
     cluster.until_ready(1)
 
 
+def test_parallelcluster_defect_b_a_rebuild_that_fails_is_seen_and_the_old_image_serves(
+    ready: Cluster, world: World
+) -> None:
+    """There the wait for a build was made once, at creation."""
+    old = tag_that_runs(ready)
+    with world.behaving(build_failures={f"muster-{ready.name}": "no such package"}):
+        edit(ready, images=[{"name": "app", "dockerfile": f"{FROM}RUN false\n"}])
+        told = ready.until_condition("ImagesReady", False, "BuildFailed", generation=2)
+    assert "no such package" in told["message"]
+    assert f"{old} serves meanwhile" in told["message"]
+    assert ready.condition("Ready")["status"] == "False"
+    assert tag_that_runs(ready) == old
+    until_status(ready, submit(ready, "true"), "SUCCEEDED")
+
+
+def test_parallelcluster_defect_c_a_build_whose_end_nobody_tells_is_seen_all_the_same(
+    cluster: Cluster, world: World
+) -> None:
+    """There the function that told of it broke while it tried again, and the stack waited for an hour."""
+    with held_builds(cluster):
+        cluster.put(spec(world))
+        cluster.until_condition("ImagesReady", False, "Building")
+        cluster.until_quiet()
+        with world.silence():
+            world.aws.set(held_builds=[])
+            project = f"muster-{cluster.name}"
+            codebuild = world.client("codebuild")
+            [build] = codebuild.list_builds_for_project(projectName=project)["ids"]
+            cluster.until(
+                "the end of the build",
+                lambda: codebuild.batch_get_builds(ids=[build])["builds"][0]["buildStatus"] == "SUCCEEDED",
+            )
+            cluster.until_ready(1)
+
+
 def test_an_image_deleted_by_hand_is_built_again(ready: Cluster, world: World) -> None:
     digest = image(ready)["digest"]
     gone = {"repositoryName": repository_name(ready.name), "imageIds": [{"imageTag": image(ready)["tag"]}]}
