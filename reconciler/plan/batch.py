@@ -181,10 +181,18 @@ def _queue(draft: Draft, wanted: cluster.JobQueue, rendered: BatchRendered) -> T
     if (state, priority, order) == (None, None, None):
         return None
     was = f"{seen.state}, priority {seen.priority}, environments {', '.join(seen.environments)}"
+    if order and not all(_sound(draft, each) for each in order):
+        # "The compute environments must be in the VALID state before you can associate them" (CreateJobQueue).
+        return "Withheld", f"{what} has {was}, and is put back once its environments are VALID"
     message = f"Set from {was}, to what the spec says."
     if draft.act(UpdateJobQueue(name, state, priority, order), "QueueRestored", message, warning=True):
         return changing(draft, f"{what} is being put back as specified")
     return "Withheld", f"{what} has {was}"
+
+
+def _sound(draft: Draft, environment: str) -> bool:
+    seen = draft.actual.batch.environment(environment)
+    return seen is not None and STANDING.get(seen.status) is Standing.SOUND
 
 
 def _as_rendered(draft: Draft) -> bool:

@@ -284,6 +284,17 @@ def test_a_queue_whose_order_was_changed_is_put_back() -> None:
         assert of.queue(environments=drift).plan().actions == (UpdateJobQueue(MAIN, None, None, (first, second)),)
 
 
+@pytest.mark.parametrize("status", ["INVALID", "CREATING", "PONDERING", ""])
+def test_an_order_waits_until_its_environments_are_valid(status: str) -> None:
+    """Batch would refuse it. What is the matter with the environment is told by itself."""
+    of = scene(TWO).queue(environments=(scene(TWO).name("any"),))
+    of = of.environment("big", status=status) if status else of.seeing(environments=of.there.batch.environments[:1])
+    plan_ = of.plan()
+    assert plan_.steps == ()
+    assert condition(plan_, "QueuesReady") == (False, "Withheld")
+    assert condition(plan_, "ComputeReady")[0] is False
+
+
 def test_a_queue_whose_priority_was_changed_is_put_back() -> None:
     plan_ = scene().queue(priority=7).plan()
     assert plan_.actions == (UpdateJobQueue(MAIN, None, 1, None),)
