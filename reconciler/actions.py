@@ -190,7 +190,8 @@ Action = (
 
 # What puts something into the account, by the name that a record announces it under: such a call that lands after the
 # cluster was forgotten would leave something that nobody looks at. The template lies in the bucket before the call.
-MAKERS = frozenset({CreateStack.__name__, CreateChangeSet.__name__})
+# Beside a build it is its source.
+MAKERS = frozenset({CreateStack.__name__, CreateChangeSet.__name__, StartBuild.__name__})
 
 SUBJECTS: dict[type[Action], str] = {
     CreateStack: "stack {stack}",
