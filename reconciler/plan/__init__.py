@@ -18,7 +18,10 @@ def plan(desired: Desired, actual: Actual, record: Record, now: float) -> Plan:
     `now` is in seconds since the epoch. The plan's record is what to remember once the actions are done.
     """
     draft = Draft(desired, actual, record, now)
-    if desired.present:
+    if desired.present and deletion.is_halfway(draft):
+        _accept(draft)
+        deletion.finish(draft)
+    elif desired.present:
         _keep(draft)
     else:
         deletion.plan(draft, keep=_watch)

@@ -11,11 +11,12 @@ from reconciler.actions import (
     ResumeProcesses,
     TerminateInstances,
 )
+from reconciler.batch import QUEUE, arns, names
 from reconciler.facts import Stack, artifacts_prefix
 from reconciler.plan import drain
 from reconciler.plan.draft import Draft, iso
 from reconciler.record import LONGEST_FLIGHT
-from reconciler.statuses import EVENT, STACK, TEARDOWN, Event, Step, Teardown
+from reconciler.statuses import EVENT, STACK, STANDING, TEARDOWN, Event, Standing, Step, Teardown
 
 # Seconds. A fleet that does not go within the first is left to the stack's deletion, which waits for it as well.
 FLEET_PATIENCE, LOOK_AT_FLEET, LOOK_AT_STACK = 600, 30, 120
@@ -53,6 +54,29 @@ def plan(draft: Draft, keep: Callable[[Draft], None]) -> None:
             _let_go(draft)
     else:
         _tear_down(draft)
+
+
+def is_halfway(draft: Draft) -> bool:
+    """Whether a cluster whose spec is back was deleted so far that its stack has queues or environments that are gone.
+
+    No update makes them again, for the stack takes them to be there.
+    """
+    stack, batch, desired = draft.actual.stack, draft.actual.batch, draft.desired
+    if draft.record.deleting_since is None or stack is None or desired.cluster is None:
+        return False
+    if not stack.owned_by(desired.owner, desired.name):
+        return False
+    held = {*batch.current, *names(arns(stack.outputs, QUEUE))}
+    there = (*batch.environments, *batch.queues)
+    stay = {each.name for each in there if STANDING.get(each.status) is not Standing.GOING}
+    return TEARDOWN.get(stack.status) in (Teardown.DELETE, Teardown.RETRY) and not held <= stay
+
+
+def finish(draft: Draft) -> None:
+    """Carry on with a deletion that cannot be taken back; without its stack the cluster is made anew."""
+    draft.phase("Deleting")
+    draft.progress("Deleting", "The spec is back. What was being deleted is deleted first, then it is made anew.")
+    _tear_down(draft)
 
 
 def _unknown(status: str) -> str:
