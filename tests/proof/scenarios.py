@@ -1,32 +1,15 @@
 """The lives of a cluster that the proofs disturb. A later feature adds its own to the list."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from tests.proof.batch_scenarios import BATCH_SCENARIOS
+from tests.proof.lives import Scenario, nothing
 from tests.proof.world import GROUP, World
 from tests.unit.plane import client
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """`start` is left in peace; each call of the passes that `drive` causes is disturbed.
-
-    What a `racy` one does to the stack on the way depends on when it is disturbed; its end does not.
-    """
-
-    name: str
-    start: Callable[[World], None]
-    drive: Callable[[World], None]
-    racy: bool = False
-
-
 def queue(size: int) -> list[dict[str, Any]]:
     return [{"name": "compute", "instanceTypes": ["c7i.large"], "size": size}]
-
-
-def nothing(world: World) -> None:
-    """An empty control plane."""
 
 
 def ready(world: World) -> None:
@@ -116,4 +99,5 @@ SCENARIOS = [
     Scenario("unpause", paused, unpause),
     Scenario("delete", ready, delete),
     Scenario("delete during create", nothing, delete_during_create, racy=True),
+    *BATCH_SCENARIOS,
 ]

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.proof.faults import explore
-from tests.proof.scenarios import SCENARIOS, Scenario
+from tests.proof.lives import Scenario
+from tests.proof.scenarios import SCENARIOS
 from tests.proof.world import World
 
 

@@ -14,16 +14,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from moto.dynamodb.models import dynamodb_backends
+
 from reconciler.cluster import Cluster, parse, to_item
 from reconciler.cluster.document import from_item
 from reconciler.facts import HASH_TAG
-from reconciler.loop import Report, accepted_cluster, rendered
+from reconciler.loop import LONGEST_TIMER, Report, accepted_cluster, rendered
 from reconciler.record import Record
 from reconciler.store import Refused, content_hash
 from reconciler.sweep import sweep
 from tests.unit.factories import NAME
+from tests.unit.fake_batch import FakeBatch, answered, order_of, tag_of
 from tests.unit.fakes import FakeCloudFormation, FakeStack, Pages, client_error
-from tests.unit.plane import BUCKET, Plane, client, control_plane, is_group, launch, read_template
+from tests.unit.plane import ACCOUNT, BUCKET, Plane, client, control_plane, is_group, launch, read_template
 
 # Seconds, and tries: as the queues and the schedule of template.yaml have them.
 VISIBILITY, TRIES, SWEEP_EVERY, PASS_SECONDS = 360, 100, 300, 60
@@ -34,8 +37,17 @@ ENDS = {
     "DELETE_IN_PROGRESS": ("DELETE_COMPLETE", 30),
 }
 COMPUTING = 3  # seconds that a change set takes
-TRIGGERS = ("stream", "stack", "group", "instance", "timer")
+TRIGGERS = ("stream", "stack", "group", "instance", "build", "image", "timer")
 GROUP = f"muster-{NAME}.compute"
+
+
+# The least cluster of AWS Batch.
+LEAST = {
+    "images": [{"name": "app", "dockerfile": "FROM public.ecr.aws/amazonlinux/amazonlinux:2023\n"}],
+    "computeEnvironments": [{"name": "any"}],
+    "queues": [{"name": "main", "computeEnvironments": ["any"]}],
+    "jobDefinitions": [{"name": "run", "image": "app"}],
+}
 
 
 class Killed(BaseException):
@@ -167,6 +179,7 @@ class World:
     most_passes: int = 60
     broken: dict[str, str] = field(default_factory=dict[str, str])
     agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    idle: set[int] = field(default_factory=set[int])
     queues: dict[str, list[Message]] = field(default_factory=lambda: {"wakes": [], "background": []})
     history: list[str] = field(default_factory=list[str])
     passes: int = 0
@@ -176,18 +189,31 @@ class World:
     _in_pass: bool = False
     _failed: bool = False
     _written: Any = None
+    batch: bool = False
+    _erased: bool = False
+    _delay: float = 0
 
     # What a user does.
 
     def write(self, **spec: Any) -> None:
         """Write the spec."""
-        self._written = to_item(self.plane.document(**spec))
+        self._write(self.plane.document(**spec))
+
+    def write_batch(self, batch: Mapping[str, Any] | None = None, **spec: Any) -> None:
+        """Write the spec of a cluster of AWS Batch: the least one, with these parts instead."""
+        self.batch = True
+        document = self.plane.document(scheduler="awsbatch", batch={**LEAST, **(batch or {})}, **spec)
+        del document["spec"]["headNode"], document["spec"]["queues"]
+        self._write(document)
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        self._written = to_item(document)
         self.plane.put_raw(self._written)
         self.trigger("stream")
 
     def erase(self) -> None:
         """Delete the spec."""
-        self._written = None
+        self._written, self._erased = None, True
         self.plane.delete()
         self.trigger("stream")
 
@@ -202,13 +228,26 @@ class World:
         """Something that wakes the cluster, as often and as late as the world lets it come."""
         for delay in self.triggers(kind):
             self.at(seconds + delay, self._wake)
+            if kind == "timer" and seconds >= LONGEST_TIMER:
+                self.idle.add(self._number)
 
     def _wake(self, queue: str = "wakes") -> None:
         self.queues[queue].append(Message(self.plane.now))
 
     def rest(self) -> None:
-        """Until nothing is left to happen."""
-        self.until(lambda: False)
+        """Until nothing is left to happen, but that a cluster which waits for nothing is looked at in a while."""
+        self.until(self._idle)
+
+    def _idle(self) -> bool:
+        """Whether only looks are left that a cluster gets as long as it lives."""
+        looks = all(number in self.idle and when > self.plane.now for when, number, _ in self.agenda)
+        if not looks or any(self.queues.values()):
+            return False
+        _, record = self.plane.store.load(NAME)
+        if record is None or record.deleting_since is not None:
+            return not self.agenda
+        tried = [each.retry_at for each in (record.failure, record.trouble) if each]
+        return not any(tried)
 
     def until(self, stop: Callable[[], bool]) -> None:
         """Until something is so, or nothing is left to happen."""
@@ -290,11 +329,19 @@ class World:
 
     def settle(self, most: int) -> int:
         """Rest, and sweep until a sweep finds nothing; how many found something."""
-        for useful in range(most + 1):
+        useful = 0
+        while useful <= most:
             self.rest()
-            if not self.sweep():
+            if self.sweep():
+                useful += 1
+            elif not self._awaited():
                 return useful
         raise AssertionError(f"{most} sweeps do not do: {self._shown()}")
+
+    def _awaited(self) -> bool:
+        """Whether the record says that it is looked at soon, and nothing will wake it: its timer is lost."""
+        _, record = self.plane.store.load(NAME)
+        return bool(record and record.timer and self._delay < LONGEST_TIMER and not self.agenda)
 
     # Calls.
 
@@ -307,11 +354,18 @@ class World:
         self.before(operation)
         self._failed = False
 
+    def answer(self, service: str, operation: str, request: Any) -> Any:
+        """What the emulator is not asked for."""
+        if operation == "BatchGetItem":
+            return answered(_items(request))
+        return self.plane.batch.answer(service, operation, request)
+
     def answered(self, operation: str) -> None:
         if not self._in_pass or self._failed:
             return
         if operation == "SendMessage":
-            self.trigger("timer", self.plane.clients.sent[-1]["DelaySeconds"])
+            self._delay = self.plane.clients.sent[-1]["DelaySeconds"]
+            self.trigger("timer", self._delay)
         if operation == "UpdateAutoScalingGroup":
             self.trigger("group")
         if operation == "TerminateInstances":
@@ -323,7 +377,14 @@ class World:
         self.trigger("stack")
         if status in ENDS:
             end, seconds = ENDS[status]
+            self.at(seconds / 2, partial(self._prepare, stack, status))
             self.at(seconds, partial(self._end, stack, status, end))
+
+    def _prepare(self, stack: FakeStack, status: str) -> None:
+        """What an operation makes first is there long before it has ended."""
+        making = {"CREATE_IN_PROGRESS": stack.template, "UPDATE_IN_PROGRESS": stack.target}
+        if stack.status == status and status in making:
+            self.plane.batch.prepare(making[status])
 
     def _end(self, stack: FakeStack, status: str, end: str) -> None:
         if stack.status == status:
@@ -337,6 +398,7 @@ class World:
         assert item == self._written, "the user's item is not what the user wrote"
         living = [stack for stack in self.cloud.stacks if stack.status != "DELETE_COMPLETE"]
         assert len(living) <= 1, "two stacks"
+        assert self._erased or not self.plane.batch.lost, "the operator ended a job"
         if item is None or report.result not in ("acted", "reported", "unchanged"):
             return
         assert record is not None
@@ -354,10 +416,30 @@ class World:
         stack = self.cloud.stacks[-1]
         assert stack.status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), f"Ready, and the stack is {stack.status}"
         assert stack.tags[HASH_TAG] == rendered(self.plane.settings, wanted, record.pins).hash
+        if wanted.spec.batch:
+            self._check_batch(wanted, record)
         for queue in wanted.spec.queues:
             group = self.plane.group(queue.name)
             assert (group["MinSize"], group["MaxSize"], group["DesiredCapacity"]) == queue.bounds
             assert not group["SuspendedProcesses"]
+
+    def _check_batch(self, wanted: Cluster, record: Record) -> None:
+        batch, made = self.plane.batch, rendered(self.plane.settings, wanted, record.pins).batch
+        assert made is not None
+        assert wanted.spec.batch is not None
+        sizes = {each.name: (each.min_vcpus or 0, each.max_vcpus) for each in wanted.spec.batch.compute_environments}
+        for name, of in made.environments.items():
+            seen = batch.environments[name]
+            assert (seen["state"], seen["status"]) == ("ENABLED", "VALID")
+            assert (seen["computeResources"]["minvCpus"], seen["computeResources"]["maxvCpus"]) == sizes[of]
+        for name, order in made.orders.items():
+            seen = batch.queues[name]
+            assert (seen["state"], seen["status"]) == ("ENABLED", "VALID")
+            assert [each.rpartition("/")[2] for each in order_of(seen)] == list(order)
+        assert {each.tag for each in made.images} <= batch.images.keys()
+        active = [each for each in batch.definitions.values() if each["status"] == "ACTIVE"]
+        assert len(active) == len(wanted.spec.batch.job_definitions)
+        assert {image_of(each) for each in active} <= batch.images.keys()
 
     def end(self) -> dict[str, Any]:
         """All that is there, without times, fences, tokens and ids."""
@@ -369,6 +451,7 @@ class World:
             "history": self.history,
             "groups": _groups(),
             "heads": len(_heads()),
+            **_batch(self.plane.batch),
             "objects": sorted(set(self.plane.objects())),
             "record": [_bare(row) for row in rows if not row["row"].startswith("EVENT#")],
             "events": sorted({row["reason"] for row in rows if row["row"].startswith("EVENT#")}),
@@ -379,7 +462,7 @@ class World:
 
     # The cloud.
 
-    def build(self, template: Mapping[str, Any]) -> None:
+    def build(self, template: Mapping[str, Any]) -> Mapping[str, str]:
         resources = template["Resources"].values()
         wanted = {r["Properties"]["AutoScalingGroupName"]: r["Properties"] for r in resources if is_group(r)}
         found = {name for name in _groups() if name.startswith(f"muster-{NAME}.")}
@@ -388,9 +471,10 @@ class World:
             make_group(name, self.plane.subnet, wanted[name]["Tags"])
         for name in sorted(found - wanted.keys()):
             scaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
-        if not _heads():
-            tags = next(r["Properties"]["Tags"] for r in resources if r["Type"] == "AWS::EC2::Instance")
-            launch(self.plane.subnet, TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])
+        heads = [r["Properties"]["Tags"] for r in resources if r["Type"] == "AWS::EC2::Instance"]
+        if heads and not _heads():
+            launch(self.plane.subnet, TagSpecifications=[{"ResourceType": "instance", "Tags": heads[0]}])
+        return self.plane.batch.build(template)
 
     def raze(self) -> None:
         for name in _groups():
@@ -398,6 +482,7 @@ class World:
                 client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
         if _heads():
             client("ec2").terminate_instances(InstanceIds=_heads())
+        self.plane.batch.raze()
 
 
 def make_group(name: str, subnet: str, tags: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -423,6 +508,29 @@ def _groups() -> dict[str, Any]:
         ]
         for group in found
     }
+
+
+def _batch(batch: FakeBatch) -> dict[str, Any]:
+    definitions = batch.definitions.values()
+    return {
+        "environments": [
+            [each["computeEnvironmentName"], each["state"], each["status"], each["computeResources"]]
+            for each in batch.environments.values()
+        ],
+        "job queues": [
+            [each["jobQueueName"], each["state"], each["status"], order_of(each)] for each in batch.queues.values()
+        ],
+        "definitions": [image_of(each) for each in definitions if each["status"] == "ACTIVE"],
+        "images": sorted(batch.images),
+        "jobs": [[job.id, job.status] for job in batch.jobs],
+        "builds": [[tag_of(build), build["buildStatus"]] for build in batch.builds.values()],
+        "building": [name for name, build in batch.builds.items() if build["buildStatus"] == "IN_PROGRESS"],
+    }
+
+
+def image_of(definition: Mapping[str, Any]) -> str:
+    """The tag of the image that a job definition runs."""
+    return definition["_made"][1]["ContainerProperties"]["Image"].rpartition(":")[2]
 
 
 def _heads() -> list[str]:
@@ -452,6 +560,23 @@ def _bare(row: Mapping[str, Any]) -> dict[str, Any]:
     return json.loads(re.sub(r"\bi-[0-9a-f]+", "i-", json.dumps(bare, default=str, sort_keys=True)))
 
 
+def _has_object(location: str) -> bool:
+    bucket, _, key = location.partition("/")
+    return bool(client("s3").list_objects_v2(Bucket=bucket, Prefix=key).get("Contents"))
+
+
+def _items(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer to BatchGetItem. moto has it too, and took half of all the time to write it down."""
+    tables = dynamodb_backends[ACCOUNT]["us-east-1"]
+    found = {
+        name: [tables.get_item(name, key) for key in wanted["Keys"]] for name, wanted in request["RequestItems"].items()
+    }
+    return {
+        "Responses": {name: [item.to_json()["Attributes"] for item in items if item] for name, items in found.items()},
+        "UnprocessedKeys": {},
+    }
+
+
 @contextmanager
 def world() -> Iterator[World]:
     """A control plane and, beside it, things of somebody else's that look like Muster's."""
@@ -460,6 +585,8 @@ def world() -> Iterator[World]:
         made = World(plane, cloud)
         plane.cloudformation = plane.clients.cloudformation = cloud
         cloud.moved, cloud.build, cloud.raze = made.moved, made.build, made.raze
+        plane.clients.stand_in = made.answer
+        plane.batch.later, plane.batch.tell, plane.batch.has_object = made.at, made.trigger, _has_object
         cloud.computing = lambda stack, name: made.at(COMPUTING, partial(cloud.finish_change_set, stack, name))
         for each in (plane.clients, cloud):
             each.before, each.after = made.called, made.answered

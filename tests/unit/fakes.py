@@ -25,10 +25,15 @@ def nothing(operation: str) -> None:
     """The hook of a test that has none."""
 
 
+def emulated(service: str, operation: str, request: Any) -> None:
+    """No stand-in: the emulator answers."""
+
+
 class CountingClients(Clients):
     """Clients of the emulator. `calls` counts by operation, `sent` and `returned` hold the messages to
     queues and back to them; `faults` has the
-    (code, message) to answer an operation with; `before` and `after` are called with the operation.
+    (code, message) to answer an operation with; `before` and `after` are called with the operation. `stand_in` answers
+    in place of the emulator, given service, operation and request, unless it answers None.
     """
 
     # Clients are kept from test to test: to make one takes long.
@@ -42,6 +47,7 @@ class CountingClients(Clients):
         self.returned: list[dict[str, Any]] = []
         self.before: Hook = nothing
         self.after: Hook = nothing
+        self.stand_in: Callable[[str, str, Any], Any] = emulated
         self.cloudformation = cloudformation  # in place of the cached property
 
     def _make(self, service: Any) -> Any:
@@ -51,6 +57,7 @@ class CountingClients(Clients):
         hooks = {
             "provide-client-params.sqs.SendMessage": lambda params, **_: self.sent.append(params),
             "provide-client-params.sqs.ChangeMessageVisibility": lambda params, **_: self.returned.append(params),
+            "before-parameter-build.*.*": lambda params, context, **_: context.update(asked=params),
             "before-call.*.*": self._count,
             "after-call.*.*": self._answered,
         }
@@ -63,11 +70,12 @@ class CountingClients(Clients):
     def _answered(self, model: Any, **_: Any) -> None:
         self.after(model.name)
 
-    def _count(self, model: Any, **_: Any) -> None:
+    def _count(self, model: Any, context: Any, **_: Any) -> Any:
         self.calls[model.name] += 1
         self.before(model.name)
         if model.name in self.faults:
             raise client_error(model.name, *self.faults[model.name])
+        return self.stand_in(model.service_model.service_name, model.name, context["asked"])
 
 
 @dataclass
@@ -85,16 +93,18 @@ class FakeStack:
     events: list[dict[str, str]] = field(default_factory=list)
     change_sets: dict[str, dict[str, Any]] = field(default_factory=dict)
     resources: list[dict[str, str]] = field(default_factory=list)
+    outputs: dict[str, str] = field(default_factory=dict)
 
 
 class FakeCloudFormation:
     """Operations stand in progress until a test ends them. `build` is called with the template of a stack that
-    stands, `raze` when it is gone. The page size of DescribeStacks is CloudFormation's (about 100).
+    stands, and says what its logical ids refer to, `raze` when it is gone. The page size of DescribeStacks is
+    CloudFormation's (about 100).
     """
 
     def __init__(self, read: Callable[[str], str]) -> None:
         self._read = read
-        self.build: Callable[[Mapping[str, Any]], None] = lambda template: None
+        self.build: Callable[[Mapping[str, Any]], Mapping[str, str]] = lambda template: {}
         self.raze: Callable[[], None] = lambda: None
         self.stacks: list[FakeStack] = []
         self.calls: Counter[str] = Counter()
@@ -139,6 +149,7 @@ class FakeCloudFormation:
             "StackStatus": stack.status,
             "StackStatusReason": stack.reason,
             "Tags": [{"Key": key, "Value": value} for key, value in stack.tags.items()],
+            "Outputs": [{"OutputKey": key, "OutputValue": value} for key, value in stack.outputs.items()],
         }
 
     def describe_stack_events(self, **request: Any) -> dict[str, Any]:
@@ -229,7 +240,9 @@ class FakeCloudFormation:
         if status == "UPDATE_COMPLETE":
             stack.template, stack.tags = stack.target, stack.target_tags
         if status in ("CREATE_COMPLETE", "UPDATE_COMPLETE"):
-            self.build(stack.template)
+            refs, outputs = self.build(stack.template), stack.template.get("Outputs", {})
+            named = {key: output["Value"].get("Ref") for key, output in outputs.items()}
+            stack.outputs = {key: refs[name] for key, name in named.items() if name in refs}
         if status in ("DELETE_COMPLETE", "ROLLBACK_COMPLETE"):
             self.raze()
 
