@@ -39,8 +39,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_testnodedown(node: Any) -> None:
-    """Take the count of a process of pytest-xdist."""
-    for name, count in node.workeroutput.get("tally", {}).items():
+    """Take the count of a process of pytest-xdist; one that was killed has none."""
+    for name, count in getattr(node, "workeroutput", {}).get("tally", {}).items():
         TALLY[name] += count
 
 
