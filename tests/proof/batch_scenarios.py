@@ -6,8 +6,8 @@ from tests.proof.lives import Scenario, nothing
 from tests.proof.world import World
 
 ENVIRONMENT = {"name": "any"}
-# Seconds that a job runs: longer than what is done about its environment takes, and shorter than a deletion waits.
-JOB = 400
+# Seconds that a job runs: longer than what is done about its environment takes; and longer than any fault delays that.
+JOB, LONG_JOB = 400, 4000
 
 
 def image(version: str) -> list[dict[str, str]]:
@@ -40,8 +40,8 @@ def flaky(world: World) -> None:
     world.plane.batch.flaky = True
 
 
-def submit(world: World) -> None:
-    world.plane.batch.submit(only(world.plane.batch.queues)["jobQueueName"], JOB)
+def submit(world: World, seconds: float = JOB) -> None:
+    world.plane.batch.submit(only(world.plane.batch.queues)["jobQueueName"], seconds)
 
 
 def create_batch(world: World) -> None:
@@ -88,6 +88,11 @@ def drop_image(world: World) -> None:
 
 
 def delete_with_jobs(world: World) -> None:
+    submit(world, LONG_JOB)
+    world.erase()
+
+
+def delete_after_jobs(world: World) -> None:
     submit(world)
     world.erase()
 
@@ -116,7 +121,7 @@ BATCH_SCENARIOS = [
     Scenario("batch changed by hand", batch_ready, drift, batch=True),
     Scenario("batch stack deleted by hand", batch_ready, stack_deleted_by_hand, batch=True),
     Scenario("batch delete with jobs", batch_ready, delete_with_jobs, batch=True),
-    Scenario("batch delete that waits for jobs", waiting, delete_with_jobs, batch=True),
+    Scenario("batch delete that waits for jobs", waiting, delete_after_jobs, batch=True),
     Scenario("batch delete during a build", batch_ready, delete_during_build, racy=True, batch=True),
     Scenario("batch delete during create", nothing, delete_during_create, racy=True, batch=True),
 ]
