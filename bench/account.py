@@ -74,6 +74,7 @@ class Account:
             "s3": S3(self),
             "sqs": Sqs(self),
             "ssm": Ssm(),
+            "batch": Batch(),
         }
 
     def clients(self, retries: int = RETRIES) -> Clients:
@@ -112,6 +113,14 @@ class Client:
                 yield page
 
         return SimpleNamespace(paginate=paginate)
+
+
+class Batch:
+    """AWS Batch of an account that has nothing in it."""
+
+    def describe_compute_environments_pages(self, _: Item) -> Iterator[Item]:
+        """One, and nothing on it."""
+        yield {"computeEnvironments": []}
 
 
 class DynamoDb:

@@ -46,7 +46,6 @@ def scripts(*args: str) -> dict[str, Any]:
 
 REFUSED = [
     Case(unsupported.not_supported_yet, {"scheduler": "slurm"}, "spec.scheduler", "not supported yet"),
-    Case(unsupported.not_supported_yet, {"scheduler": "awsbatch"}, "spec.scheduler", "not supported yet"),
     Case(unsupported.not_supported_yet, {"idleTime": 10}, "spec.idleTime", "not supported yet"),
     Case(
         unsupported.not_supported_yet,
