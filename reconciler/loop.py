@@ -256,6 +256,8 @@ def _carry_out(tools: Tools, considered: Considered, loaded: Record | None, owne
             _report(tools, held, record.remember(status=plan.record.status), now, [*events, *plan.events], now)
             return told("out of time", phase, tuple(done))
         call = Pending(type(step.action).__name__, subject(step.action), getattr(step.action, "token", ""), now)
+        # What a call may make is remembered before it is made: its answer can be lost.
+        record = record.remember(environments=step.after.environments, pins=step.after.pins)
         tools.store.announce(record.remember(pending=call, lease=held.lease))
         if isinstance(step.action, Forget):
             tools.store.forget(held, [*events, step.event], now)
