@@ -37,11 +37,11 @@ def waiting(world: World) -> None:
 
 
 def flaky(world: World) -> None:
-    world.plane.batch.flaky = True
+    world.services.flaky = True
 
 
 def submit(world: World, seconds: float = JOB) -> None:
-    world.plane.batch.submit(only(world.plane.batch.queues)["jobQueueName"], seconds)
+    world.services.submit(only(world.services.queues)["jobQueueName"], seconds)
 
 
 def create_batch(world: World) -> None:
@@ -54,7 +54,7 @@ def edit_image(world: World) -> None:
 
 def edit_flaky_image(world: World) -> None:
     """The first build of it fails; what served goes on to serve."""
-    world.plane.batch.flaky = True
+    world.services.flaky = True
     edit_image(world)
 
 
@@ -70,7 +70,7 @@ def replace_environment(world: World) -> None:
 
 def drift(world: World) -> None:
     """By hand, and all at once: an environment disabled and resized, a queue disabled, a definition deregistered."""
-    batch = world.plane.batch
+    batch = world.services
     found = only(batch.environments)
     found["state"] = only(batch.queues)["state"] = "DISABLED"
     found["computeResources"] |= {"maxvCpus": 7, "minvCpus": 3, "desiredvCpus": 3}
@@ -84,7 +84,7 @@ def stack_deleted_by_hand(world: World) -> None:
 
 
 def drop_image(world: World) -> None:
-    world.plane.batch.drop_image(only({tag: tag for tag in world.plane.batch.images}))
+    world.services.drop_image(only({tag: tag for tag in world.services.images}))
 
 
 def delete_with_jobs(world: World) -> None:
@@ -99,14 +99,14 @@ def delete_after_jobs(world: World) -> None:
 
 def delete_during_build(world: World) -> None:
     world.write_batch({"images": image("3.13")})
-    world.until(lambda: any(build["buildStatus"] == "IN_PROGRESS" for build in world.plane.batch.builds.values()))
+    world.until(lambda: any(build["buildStatus"] == "IN_PROGRESS" for build in world.services.builds.values()))
     world.erase()
 
 
 def delete_during_create(world: World) -> None:
     """When the environments stand, which the stack's deletion leaves, and the rest does not yet."""
     world.write_batch()
-    world.until(lambda: bool(world.plane.batch.environments))
+    world.until(lambda: bool(world.services.environments))
     world.erase()
 
 

@@ -190,8 +190,12 @@ class World:
     _failed: bool = False
     _written: Any = None
     batch: bool = False
+    services: FakeBatch = field(init=False)
     _erased: bool = False
     _delay: float = 0
+
+    def __post_init__(self) -> None:
+        self.services = FakeBatch(lambda: self.plane.now, self.at, self.trigger, _has_object)
 
     # What a user does.
 
@@ -358,7 +362,7 @@ class World:
         """What the emulator is not asked for."""
         if operation == "BatchGetItem":
             return answered(_items(request))
-        return self.plane.batch.answer(service, operation, request)
+        return self.services.answer(service, operation, request)
 
     def answered(self, operation: str) -> None:
         if not self._in_pass or self._failed:
@@ -384,7 +388,7 @@ class World:
         """What an operation makes first is there long before it has ended."""
         making = {"CREATE_IN_PROGRESS": stack.template, "UPDATE_IN_PROGRESS": stack.target}
         if stack.status == status and status in making:
-            self.plane.batch.prepare(making[status])
+            self.services.prepare(making[status])
 
     def _end(self, stack: FakeStack, status: str, end: str) -> None:
         if stack.status == status:
@@ -398,7 +402,7 @@ class World:
         assert item == self._written, "the user's item is not what the user wrote"
         living = [stack for stack in self.cloud.stacks if stack.status != "DELETE_COMPLETE"]
         assert len(living) <= 1, "two stacks"
-        assert self._erased or not self.plane.batch.lost, "the operator ended a job"
+        assert self._erased or not self.services.lost, "the operator ended a job"
         if item is None or report.result not in ("acted", "reported", "unchanged"):
             return
         assert record is not None
@@ -424,7 +428,7 @@ class World:
             assert not group["SuspendedProcesses"]
 
     def _check_batch(self, wanted: Cluster, record: Record) -> None:
-        batch, made = self.plane.batch, rendered(self.plane.settings, wanted, record.pins).batch
+        batch, made = self.services, rendered(self.plane.settings, wanted, record.pins).batch
         assert made is not None
         assert wanted.spec.batch is not None
         sizes = {each.name: (each.min_vcpus or 0, each.max_vcpus) for each in wanted.spec.batch.compute_environments}
@@ -451,7 +455,7 @@ class World:
             "history": self.history,
             "groups": _groups(),
             "heads": len(_heads()),
-            **_batch(self.plane.batch),
+            **_batch(self.services),
             "objects": sorted(set(self.plane.objects())),
             "record": [_bare(row) for row in rows if not row["row"].startswith("EVENT#")],
             "events": sorted({row["reason"] for row in rows if row["row"].startswith("EVENT#")}),
@@ -474,7 +478,7 @@ class World:
         heads = [r["Properties"]["Tags"] for r in resources if r["Type"] == "AWS::EC2::Instance"]
         if heads and not _heads():
             launch(self.plane.subnet, TagSpecifications=[{"ResourceType": "instance", "Tags": heads[0]}])
-        return self.plane.batch.build(template)
+        return self.services.build(template)
 
     def raze(self) -> None:
         for name in _groups():
@@ -482,7 +486,7 @@ class World:
                 client("autoscaling").delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
         if _heads():
             client("ec2").terminate_instances(InstanceIds=_heads())
-        self.plane.batch.raze()
+        self.services.raze()
 
 
 def make_group(name: str, subnet: str, tags: Sequence[Mapping[str, Any]] = ()) -> None:
@@ -586,7 +590,6 @@ def world() -> Iterator[World]:
         plane.cloudformation = plane.clients.cloudformation = cloud
         cloud.moved, cloud.build, cloud.raze = made.moved, made.build, made.raze
         plane.clients.stand_in = made.answer
-        plane.batch.later, plane.batch.tell, plane.batch.has_object = made.at, made.trigger, _has_object
         cloud.computing = lambda stack, name: made.at(COMPUTING, partial(cloud.finish_change_set, stack, name))
         for each in (plane.clients, cloud):
             each.before, each.after = made.called, made.answered

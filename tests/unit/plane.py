@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,7 +17,6 @@ from reconciler.loop import Report, Tools, reconcile
 from reconciler.settings import Settings
 from reconciler.store import Store, decode
 from tests.unit import factories as make
-from tests.unit.fake_batch import FakeBatch
 from tests.unit.fakes import CountingClients, FakeCloudFormation
 
 ACCOUNT = "123456789012"
@@ -53,16 +52,10 @@ class Plane:
     vpc: str
     subnet: str
     cloudformation: FakeCloudFormation
-    batch: FakeBatch = field(init=False)
     now: float = make.NOW
     left: float = 60.0
     owner: str = "pass"
     _ids: list[str] = field(default_factory=list)
-    _due: list[tuple[float, Callable[[], Any]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.batch = FakeBatch(lambda: self.now, self._later)
-        self.clients.stand_in = self.batch.answer
 
     @property
     def store(self) -> Store:
@@ -90,14 +83,8 @@ class Plane:
         }
 
     def go(self, name: str = make.NAME, owner: str = "pass") -> Report:
-        """One pass, after what was due in AWS Batch."""
-        due, self._due = self._due, []
-        for when, what in due:
-            self._later(when - self.now, what) if when > self.now else what()
+        """One pass."""
         return reconcile(self.tools, name, owner)
-
-    def _later(self, seconds: float, what: Callable[[], Any]) -> None:
-        self._due.append((self.now + seconds, what))
 
     def document(self, name: str = make.NAME, **spec: Any) -> dict[str, Any]:
         network = {"vpcId": self.vpc, "subnetIds": [self.subnet]}
@@ -191,7 +178,7 @@ class Plane:
             specification = [{"ResourceType": "instance", "Tags": tags}]
             launched = launch(self.subnet, TagSpecifications=specification)
             self._ids = [launched[0]]
-        return self.batch.build(template)
+        return {}
 
     def _raze(self) -> None:
         scaling = client("autoscaling")
