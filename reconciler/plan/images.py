@@ -13,7 +13,7 @@ from reconciler.render.batch.images import ImageBuild
 from reconciler.statuses import BUILD, BuildStep
 
 # Seconds. CodeBuild's event says when a build has ended, ECR's when an image is deleted; looking is the backstop.
-LOOK_AT_BUILD, LOOK_AT_IMAGES = 300, 3600
+LOOK_AT_BUILD, LOOK_AT_IMAGES = 300, 900
 # Seconds after which a build that was started is looked at, so that the status can name it.
 LOOK_AT_START = 10
 RANK = ("Building", "Waiting", "Withheld", "BuildFailed", "UnknownStatus")

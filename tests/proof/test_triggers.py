@@ -46,7 +46,7 @@ def bends(kind: str) -> dict[str, Bent]:
 def same_end(world: World, scenario: Scenario, bent: Bent, steps: int) -> None:
     """After each step of the cloud no more than one sweep is needed; so their number is at most that of the steps.
 
-    That an image was deleted no sweep sees: it is looked for every hour.
+    That an image was deleted no sweep sees: it is looked for every quarter of an hour.
     """
     expected = forked(partial(undisturbed, world, scenario))
     world.triggers = bent

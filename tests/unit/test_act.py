@@ -14,7 +14,6 @@ from reconciler.act import ALREADY, Hands, act
 from reconciler.actions import Action
 from reconciler.outcomes import AwsError, Outcome
 from tests.unit.factories import rendered
-from tests.unit.fakes import emulated
 from tests.unit.plane import BUCKET, Plane, client, launch
 
 STACK = "muster-demo"
@@ -256,7 +255,6 @@ ASKED: list[tuple[str, Action, str, str, dict[str, Any]]] = [
 @pytest.fixture
 def stubbed(plane: Plane) -> Iterator[dict[str, Stubber]]:
     """Services that take what they are told to expect, and nothing else."""
-    plane.clients.stand_in = emulated
     stubs = {service: Stubber(getattr(plane.clients, service)) for service in ("batch", "codebuild")}
     for stub in stubs.values():
         stub.activate()

@@ -15,7 +15,6 @@ from reconciler.observe_batch import ACTIVE_JOBS, CHUNK, JOB_PAGES, observe_batc
 from reconciler.outcomes import AwsError
 from tests.unit.batch_factories import ARN, DIGEST, PROJECT, REPOSITORY, definition_arn, outputs, scene
 from tests.unit.factories import NAME, OWNER, record
-from tests.unit.fakes import emulated
 from tests.unit.plane import Plane
 
 Json = dict[str, Any]
@@ -30,7 +29,6 @@ SERVICES = ("batch", "ecs", "ecr", "codebuild")
 @pytest.fixture
 def stubs(plane: Plane) -> Iterator[dict[str, Stubber]]:
     """Services that answer what a test says, in that order, and refuse every other call."""
-    plane.clients.stand_in = emulated
     made = {service: Stubber(getattr(plane.clients, service)) for service in SERVICES}
     for stub in made.values():
         stub.activate()
