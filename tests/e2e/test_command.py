@@ -114,6 +114,5 @@ def test_each_example_makes_a_cluster(world: World, real: dict[str, str], exampl
     cluster = Cluster(world, yaml.safe_load(text)["metadata"]["name"])
     assert muster(world, "apply", "-f", "-", stdin=text) == f"cluster/{cluster.name} created\n"
     status = cluster.until_ready(1)
-    assert [each["name"] for each in status["queues"]] == [
-        each["name"] for each in yaml.safe_load(text)["spec"]["queues"]
-    ]
+    spec = yaml.safe_load(text)["spec"]
+    assert [each["name"] for each in status["queues"]] == [each["name"] for each in spec.get("batch", spec)["queues"]]
