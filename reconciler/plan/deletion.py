@@ -59,10 +59,14 @@ def plan(draft: Draft, keep: Callable[[Draft], None]) -> None:
 def is_halfway(draft: Draft) -> bool:
     """Whether a cluster whose spec is back was deleted so far that its stack has queues or environments that are gone.
 
-    No update makes them again, for the stack takes them to be there.
+    No update makes them again, for the stack takes them to be there. A spec that now protects or retains is not carried
+    to that end all the same: it is told what is missing.
     """
     stack, batch, desired = draft.actual.stack, draft.actual.batch, draft.desired
     if draft.record.deleting_since is None or stack is None or desired.cluster is None:
+        return False
+    spec = desired.cluster.spec
+    if spec.deletion_protection or spec.deletion_policy == "Retain":
         return False
     if not stack.owned_by(desired.owner, desired.name):
         return False

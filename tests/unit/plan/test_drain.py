@@ -390,3 +390,40 @@ def test_what_is_to_be_retained_is_let_go_untouched() -> None:
 
 def test_a_pause_does_not_hold_a_deletion() -> None:
     assert torn(scene(paused=True)).actions == (UpdateJobQueue(MAIN, "DISABLED"),)
+
+
+# A spec that comes back while its cluster is deleted
+
+
+def back(of: Scene) -> Plan:
+    return of.remembering(deleting_since=NOW - 60).plan()
+
+
+@pytest.mark.parametrize("queues", [(), (queue("main", status="DELETING", state="DISABLED"),)], ids=["gone", "going"])
+def test_a_spec_that_comes_back_too_late_has_its_deletion_ended_first(queues: tuple[Any, ...]) -> None:
+    plan_ = back(scene().seeing(queues=queues))
+    assert plan_.phase == "Deleting"
+    assert condition(plan_, "SpecAccepted") == (True, "Accepted")
+    assert condition(plan_, "Ready")[0] is False
+    closed = UpdateComputeEnvironment(scene().name(), "DISABLED", 0)
+    assert plan_.actions == (() if queues else (closed,))
+    assert plan_.record.deleting_since == NOW - 60, "or the next pass would find something missing"
+
+
+def test_one_that_comes_back_in_time_keeps_its_cluster() -> None:
+    plan_ = back(scene().queue(state="DISABLED"))
+    assert plan_.actions == (UpdateJobQueue(MAIN, "ENABLED"),)
+    assert plan_.record.deleting_since is None
+
+
+def test_a_queue_that_is_gone_is_no_reason_to_delete_a_cluster_that_nobody_deleted() -> None:
+    plan_ = scene().seeing(queues=()).plan()
+    assert plan_.actions == ()
+    assert condition(plan_, "QueuesReady") == (False, "Missing")
+
+
+@pytest.mark.parametrize("kept", [{"deletionProtection": True}, {"deletionPolicy": "Retain"}], ids=str)
+def test_one_that_comes_back_protected_or_retained_is_not_deleted_to_the_end(kept: Json) -> None:
+    plan_ = back(scene(**kept).seeing(queues=()))
+    assert plan_.actions == ()
+    assert condition(plan_, "QueuesReady") == (False, "Missing")
