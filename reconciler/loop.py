@@ -133,27 +133,22 @@ def consider(tools: Tools, record: Record, item: Mapping[str, Any] | None, now: 
     record, errors, refusal = _accept(tools, record, item)
     # Before a spec was accepted nothing can have been made, and the name may be none that AWS would take.
     known = record.accepted is not None
-    actual = _observed(tools, record, deleting=item is None) if known else Actual()
-    record = record.remember(digest=digest(actual) if known else "", pins=_serving(record, actual))
-    desired = _desired(tools.settings, record, item, errors, refusal)
+    cluster = accepted_cluster(record)
+    wanted = builds(cluster.spec.batch) if cluster and cluster.spec.batch else ()
+    tags, owner = [each.tag for each in wanted], tools.settings.owner
+    actual = observe(tools.clients, owner, record, deleting=item is None, images=tags) if known else Actual()
+    record = record.remember(digest=digest(actual) if known else "")
+    if cluster:
+        record = record.remember(pins=serving(record.pins, wanted, actual))
+    desired = _desired(tools.settings, record, cluster, item, errors, refusal)
     return Considered(desired, actual, plan(desired, actual, record, now))
 
 
-def _observed(tools: Tools, record: Record, *, deleting: bool) -> Actual:
-    tags = [each.tag for each in _builds(record)]
-    return observe(tools.clients, tools.settings.owner, record, deleting=deleting, images=tags)
-
-
-def _builds(record: Record) -> tuple[ImageBuild, ...]:
-    cluster = accepted_cluster(record)
-    return builds(cluster.spec.batch) if cluster and cluster.spec.batch else ()
-
-
-def _serving(record: Record, actual: Actual) -> Pins:
+def serving(pins: Pins, wanted: tuple[ImageBuild, ...], actual: Actual) -> Pins:
     """The pins with the images that jobs run: the wanted one as soon as it is there, else the one that was."""
-    wanted, before = _builds(record), record.pins.serving
-    told = {each.name: each.tag if each.tag in actual.batch.images else before.get(each.name, "") for each in wanted}
-    return replace(record.pins, serving={name: tag for name, tag in told.items() if tag})
+    seen, before = actual.batch.images, pins.serving
+    told = {each.name: each.tag if each.tag in seen else before.get(each.name, "") for each in wanted}
+    return replace(pins, serving={name: tag for name, tag in told.items() if tag})
 
 
 def _accept(tools: Tools, record: Record, item: Mapping[str, Any] | None) -> tuple[Record, tuple[FieldError, ...], str]:
@@ -186,11 +181,11 @@ def accepted(record: Record, cluster: Cluster, wanted: str) -> Accepted:
 def _desired(
     settings: Settings,
     record: Record,
+    cluster: Cluster | None,
     item: Mapping[str, Any] | None,
     errors: tuple[FieldError, ...],
     refusal: str,
 ) -> Desired:
-    cluster = accepted_cluster(record)
     return Desired(
         name=record.cluster,
         owner=settings.owner,

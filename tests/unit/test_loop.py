@@ -425,9 +425,11 @@ def imaged(dockerfile: str, serving: dict[str, str] | None = None) -> tuple[Reco
 
 def seeing(plane: Plane, memory: Record, *tags: str) -> tuple[dict[str, str], str, str]:
     """What serves once these tags are seen in the repository; the template then, and what the update goes by."""
-    pins = loop._serving(memory, Actual(batch=BatchFacts(images=dict.fromkeys(tags, "sha256:d"))))
     of = loop.accepted_cluster(memory)
     assert of is not None
+    assert of.spec.batch is not None
+    there = Actual(batch=BatchFacts(images=dict.fromkeys(tags, "sha256:d")))
+    pins = loop.serving(memory.pins, builds(of.spec.batch), there)
     return dict(pins.serving), loop.rendered(plane.settings, of, pins).body, stack_spec_hash(of, pins)
 
 
@@ -465,6 +467,16 @@ def test_an_image_that_the_spec_lost_is_forgotten(plane: Plane) -> None:
     memory, tag = imaged("FROM a\n", {"app": "app-before", "other": "other-1"})
     assert seeing(plane, memory)[0] == {"app": "app-before"}
     assert seeing(plane, memory, tag)[0] == {"app": tag}
+
+
+def test_what_serves_is_remembered_while_the_accepted_spec_cannot_be_read(plane: Plane) -> None:
+    """By an older version of the operator: the newer one, put back, would else name an image that is not built."""
+    memory, _ = imaged("FROM a\n", {"app": "app-before"})
+    assert memory.accepted is not None
+    unreadable = memory.remember(accepted=replace(memory.accepted, document="{}"), spec_hash="old")
+    considered = loop.consider(plane.tools, unreadable, None, plane.now)
+    assert considered.desired.cluster is None
+    assert considered.plan.record.pins.serving == {"app": "app-before"}
 
 
 def test_a_definition_that_is_registered_anew_is_another_template(plane: Plane) -> None:
