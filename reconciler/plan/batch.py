@@ -28,17 +28,14 @@ def plan(draft: Draft) -> None:
     spec = draft.cluster.spec.batch
     assert spec is not None
     known = {each.name: each for each in spec.compute_environments}
-    found = [_environment(draft, known[of], name) for name, of in rendered.environments.items() if name in _held(draft)]
-    draft.remember(sizes={name: size for name, size in draft.record.sizes.items() if name in _held(draft)})
+    # An older rendering's, as long as no update was asked for.
+    held = draft.actual.batch.current
+    found = [_environment(draft, known[of], name) for name, of in rendered.environments.items() if name in held]
+    draft.remember(sizes={name: size for name, size in draft.record.sizes.items() if name in held})
     _sum_up(draft, "ComputeReady", found, "Every compute environment is as specified.")
     queues = [_queue(draft, each, rendered) for each in spec.queues]
     definitions = [_definition(draft, each.name) for each in spec.job_definitions]
     _sum_up(draft, "QueuesReady", [*queues, *definitions], "Jobs can be submitted to every queue.")
-
-
-def _held(draft: Draft) -> frozenset[str]:
-    """The environments that the stack holds: an older rendering's, as long as no update was asked for."""
-    return draft.actual.batch.current
 
 
 def _sum_up(draft: Draft, kind: str, found: list[Trouble | None], well: str) -> None:
