@@ -38,7 +38,7 @@ class Environment:
 class JobQueue:
     """A job queue. `environments` are names in their order; `jobs` counts those not ended, by status, of at most 1,000.
 
-    `more` says that there were more than were counted.
+    `more` says that there were more than were counted, `fair_share` that it has a scheduling policy.
     """
 
     name: str
@@ -51,6 +51,7 @@ class JobQueue:
     environments: tuple[str, ...] = ()
     jobs: Mapping[str, int] = field(default_factory=dict[str, int])
     more: bool = False
+    fair_share: bool = False
 
     @property
     def enabled(self) -> bool:

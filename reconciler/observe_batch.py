@@ -128,6 +128,7 @@ def queue_of(found: Mapping[str, Any]) -> JobQueue:
         reason=found.get("statusReason", ""),
         priority=found.get("priority", 0),
         environments=tuple(names(each["computeEnvironment"] for each in order)),
+        fair_share=bool(found.get("schedulingPolicyArn")),
     )
 
 

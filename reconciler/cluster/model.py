@@ -119,7 +119,7 @@ class Spec(Model):
     model_config = ConfigDict(
         json_schema_extra={
             "if": {"properties": {"scheduler": {"const": "awsbatch"}}, "required": ["scheduler"]},
-            "then": {"properties": {"headNode": False, "queues": False}, "required": ["batch"]},
+            "then": {"properties": {"queues": False}, "required": ["batch"]},
             "else": {
                 "properties": {"batch": False, "queues": {"minItems": 1}},
                 "required": ["headNode", "queues"],
@@ -128,11 +128,12 @@ class Spec(Model):
     )
 
     scheduler: Literal["none", "slurm", "awsbatch"] = Field(
-        default="none", description="Job scheduler. slurm and awsbatch are not supported yet."
+        default="none", description="Job scheduler. slurm is not supported yet."
     )
     image: Image = Field(default=Image(), description="Operating system or machine image of the nodes.")
     head_node: HeadNode | None = Field(
-        default=None, description="The head node. Required unless scheduler is awsbatch."
+        default=None,
+        description="The head node. Required unless scheduler is awsbatch, where it serves volumes and submits jobs.",
     )
     queues: Items[Queue] = Field(
         default=(), max_length=10, description="Queues of compute nodes. At least one, unless scheduler is awsbatch."

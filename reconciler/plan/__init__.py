@@ -82,5 +82,8 @@ def _watch_batch(draft: Draft) -> None:
     if stack.at_rest(draft):
         drain.replaced(draft)
     images.plan(draft)
+    batch.judge(draft)
     if stack.plan(draft):
         batch.plan(draft)
+        if draft.cluster.spec.head_node:
+            head_node.plan(draft)

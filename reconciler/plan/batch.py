@@ -7,6 +7,7 @@ from reconciler.actions import UpdateComputeEnvironment, UpdateJobQueue
 from reconciler.batch import DEFINITION, Environment, JobQueue, arns
 from reconciler.cluster import batch as cluster
 from reconciler.cluster.batch import FARGATE, ComputeEnvironment
+from reconciler.cluster.errors import MISSING, FieldError
 from reconciler.facts import job_definition_name, job_queue_name
 from reconciler.plan.draft import Draft, Trouble, worst
 from reconciler.render.batch import BatchRendered
@@ -36,6 +37,26 @@ def plan(draft: Draft) -> None:
     queues = [_queue(draft, each, rendered) for each in spec.queues]
     definitions = [_definition(draft, each.name) for each in spec.job_definitions]
     _sum_up(draft, "QueuesReady", [*queues, *definitions], "Jobs can be submitted to every queue.")
+
+
+def judge(draft: Draft) -> None:
+    """Find what Batch would refuse to change, so that no update of the stack is begun that could only fail.
+
+    A queue keeps the way of scheduling that it was made with (UpdateJobQueue, schedulingPolicyArn).
+    """
+    spec = draft.cluster.spec.batch
+    for index, wanted in enumerate(spec.queues if spec else ()):
+        seen = draft.actual.batch.job_queue(job_queue_name(draft.desired.name, wanted.name))
+        if seen and seen.fair_share != bool(wanted.fair_share):
+            has, fix = ("set", "put it back") if seen.fair_share else ("not set", "remove it")
+            rule = f"it was {has} when job queue {seen.name} was made, and AWS Batch cannot change that"
+            error = FieldError(
+                f"spec.batch.queues[{index}].fairShare",
+                "set" if wanted.fair_share else MISSING,
+                rule,
+                f"{fix}, or give the queue another name",
+            )
+            draft.fixed.append(str(error))
 
 
 def _sum_up(draft: Draft, kind: str, found: list[Trouble | None], well: str) -> None:

@@ -21,6 +21,15 @@ MAX_TRIES = 3
 NODE_PARTS = ("SpecAccepted", "StackReady", "HeadNodeReady", "FleetReady")
 BATCH_PARTS = ("SpecAccepted", "StackReady", "ImagesReady", "ComputeReady", "QueuesReady")
 PARTS = frozenset(NODE_PARTS + BATCH_PARTS)
+
+
+def parts_of(cluster: Cluster) -> tuple[str, ...]:
+    """The conditions that Ready of a cluster stands on."""
+    if not cluster.spec.batch:
+        return NODE_PARTS
+    return (*BATCH_PARTS, "HeadNodeReady") if cluster.spec.head_node else BATCH_PARTS
+
+
 # When several stages name a phase, the one that stands first here is shown.
 PHASES = (
     "Deleting",
@@ -140,6 +149,7 @@ class Draft:
     queues: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     shown: dict[str, list[dict[str, Any]]] = field(default_factory=dict[str, list[dict[str, Any]]])
     in_the_way: list[str] = field(default_factory=list[str])
+    fixed: list[str] = field(default_factory=list[str])
     troubled: bool = False
 
     def __post_init__(self) -> None:
@@ -294,7 +304,7 @@ class Draft:
         self.conditions.setdefault("Stalled", Condition("Stalled", False, "Going", "Nothing stands in the way."))
         self.conditions.setdefault("Reconciling", Condition("Reconciling", False, "Settled", "Nothing is under way."))
         cluster = self.desired.cluster
-        parts = BATCH_PARTS if cluster and cluster.spec.batch else NODE_PARTS
+        parts = parts_of(cluster) if cluster else NODE_PARTS
         missing = [kind for kind in parts if kind not in self.conditions]
         bad = [self.conditions[kind] for kind in parts if kind in self.conditions and not self.conditions[kind].status]
         stalled = self.conditions["Stalled"]

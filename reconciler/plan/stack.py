@@ -344,7 +344,12 @@ def _environments(draft: Draft) -> dict[str, Any]:
 
 
 def _in_the_way(draft: Draft) -> bool:
-    """Whether something that the stack is to make stands already, on its way out."""
+    """Whether AWS would refuse what the stack is to become: because of what stands already, on its way out or not."""
+    if draft.fixed:
+        message = f"{'; '.join(draft.fixed)}."
+        draft.condition("StackReady", False, "CannotChange", message)
+        draft.stall("CannotChange", message, "Invalid")
+        return True
     if draft.in_the_way:
         message = f"What the spec wants again is still on its way out: {'; '.join(draft.in_the_way)}."
         _updating(draft, message, LOOK_AT_STACK)

@@ -100,7 +100,12 @@ def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
 
 def _resources(context: Context) -> Resources:
     if context.spec.batch:
-        return {**network.compute(context), **batch.resources(context), **storage.resources(context)}
+        return {
+            **network.compute(context),
+            **batch.resources(context),
+            **(batch.head_node_resources(context) if context.spec.head_node else {}),
+            **storage.resources(context),
+        }
     return {
         **network.resources(context),
         **notifications.resources(context),
@@ -112,11 +117,13 @@ def _resources(context: Context) -> Resources:
 
 
 def _outputs(context: Context) -> dict[str, Json]:
-    values = batch.outputs(context) if context.spec.batch else _node_outputs(context)
+    values = batch.outputs(context) if context.spec.batch else _queue_outputs(context)
+    if context.spec.head_node:
+        values |= _head_outputs(context)
     return {name: {"Value": value} for name, value in values.items()}
 
 
-def _node_outputs(context: Context) -> dict[str, object]:
+def _head_outputs(context: Context) -> dict[str, object]:
     own = not context.spec.network.security_group_ids
     groups: list[object] = [
         *(network.node_groups(context, network.HEAD_GROUP)),
@@ -125,13 +132,16 @@ def _node_outputs(context: Context) -> dict[str, object]:
     values: dict[str, object] = {
         "HeadNodeInstanceId": ref(HEAD_NODE),
         "HeadNodePrivateIp": attribute(HEAD_NODE, "PrivateIp"),
-        "QueueUrl": ref(notifications.QUEUE),
-        "TopicArn": ref(notifications.TOPIC),
         "LogGroup": ref(head_node.LOG_GROUP),
         "SecurityGroups": {"Fn::Join": [",", groups]},
     }
     if head_node.has_address(context):
         values["HeadNodePublicIp"] = ref(head_node.ELASTIC_IP)
+    return values
+
+
+def _queue_outputs(context: Context) -> dict[str, object]:
+    values: dict[str, object] = {"QueueUrl": ref(notifications.QUEUE), "TopicArn": ref(notifications.TOPIC)}
     for queue in context.spec.queues:
         template = queues.launch_template(queue)
         values[template] = ref(template)

@@ -71,6 +71,17 @@ def _disks_template(context: Context) -> Resources:
     }
 
 
+def lasting(context: Context) -> Json:
+    """What cannot be changed of the head node without another one in its place, with another address."""
+    node = context.head
+    return present(
+        ImageId=context.image(node.instance_type, node.ami),
+        KeyName=node.key_name,
+        RootVolume=root_device("", node.root_volume),
+        SubnetId=context.head_subnet,
+    )
+
+
 def resources(context: Context) -> Resources:
     """The head node with its address, the log group, and the clean-up of what nodes uploaded.
 

@@ -56,7 +56,7 @@ def _rows(context: Context, actions: list[str]) -> Json:
     return allow("Rows", actions, [context.site.state_table_arn], condition)
 
 
-def _head(context: Context, volumes: list[str | Json]) -> list[Json]:
+def _head(context: Context) -> list[Json]:
     rows = [
         "dynamodb:GetItem",
         "dynamodb:PutItem",
@@ -68,7 +68,6 @@ def _head(context: Context, volumes: list[str | Json]) -> list[Json]:
     return [
         allow("Messages", messages, [attribute(QUEUE, "Arn")]),
         _rows(context, rows),
-        *_attach(context, volumes),
     ]
 
 
@@ -152,15 +151,20 @@ def _profile(context: Context, role: str) -> Json:
     }
 
 
-def resources(context: Context, volumes: list[str | Json]) -> Resources:
-    """A role and an instance profile for the head node, and one of each for the compute nodes.
+def head_node(context: Context, volumes: list[str | Json], work: list[Json]) -> Resources:
+    """A role and an instance profile for the head node.
 
-    `volumes` are references to the EBS volumes that the head node serves.
+    `volumes` are references to the EBS volumes that it serves, `work` what it does for the scheduler.
     """
-    shared = [*_common(context), *s3_data(context.spec.s3_access)]
+    statements = [*work, *_attach(context, volumes), *_common(context), *s3_data(context.spec.s3_access)]
+    return {"HeadRole": _role(context, statements), HEAD_PROFILE: _profile(context, "HeadRole")}
+
+
+def resources(context: Context, volumes: list[str | Json]) -> Resources:
+    """A role and an instance profile for the head node, and one of each for the compute nodes."""
+    statements = [*_compute(context), *_common(context), *s3_data(context.spec.s3_access)]
     return {
-        "HeadRole": _role(context, [*_head(context, volumes), *shared]),
-        HEAD_PROFILE: _profile(context, "HeadRole"),
-        "ComputeRole": _role(context, [*_compute(context), *shared]),
+        **head_node(context, volumes, _head(context)),
+        "ComputeRole": _role(context, statements),
         COMPUTE_PROFILE: _profile(context, "ComputeRole"),
     }

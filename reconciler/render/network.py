@@ -73,7 +73,12 @@ def ingress(group: object, source: object, traffic: Mapping[str, object], descri
 
 
 def compute(context: Context) -> Resources:
-    """The group of what runs jobs where there is no head node: they reach each other, and nobody reaches them."""
+    """The group of what runs jobs, and that of a head node if there is one.
+
+    Without a head node the jobs reach each other, and nobody reaches them.
+    """
+    if context.spec.head_node:
+        return resources(context)
     if context.spec.network.security_group_ids:
         return {}
     group = ref(COMPUTE_GROUP)

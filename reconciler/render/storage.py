@@ -182,7 +182,7 @@ def _lustre(context: Context, item: SharedStorage, lustre: FsxLustre) -> Resourc
         SecurityGroupIds=[ref(group)],
         StorageCapacity=lustre.storage_capacity,
         StorageType=lustre.storage_type,
-        SubnetIds=[context.head_subnet],
+        SubnetIds=[context.home_subnet],
         Tags=tag_list({**context.marks, "Name": f"{context.name} {item.name}"}),
     )
     made: Resources = {
@@ -193,7 +193,7 @@ def _lustre(context: Context, item: SharedStorage, lustre: FsxLustre) -> Resourc
     }
     # The file servers call their clients back. Groups that the user gave are his to open.
     if not context.spec.network.security_group_ids:
-        for node in (HEAD_GROUP, COMPUTE_GROUP):
+        for node in [*([HEAD_GROUP] if context.spec.head_node else []), COMPUTE_GROUP]:
             made[f"{node}From{logical_id(item.name)}"] = ingress(
                 ref(node), ref(group), LUSTRE.rule, f"From FSx {item.name}"
             )

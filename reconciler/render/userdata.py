@@ -63,6 +63,7 @@ class Node:
 
 # What the head node exports comes before network file systems and the user's last script: compute nodes wait for it.
 PARTS: tuple[tuple[str, Callable[[Node], object]], ...] = (
+    ("tools", lambda _: True),
     ("prelude", lambda _: True),
     ("hook", lambda node: node.queue),
     ("proxy", lambda node: node.context.spec.proxy),

@@ -307,3 +307,47 @@ def test_a_cluster_that_is_deleted_stops_its_build(cluster: Cluster, world: Worl
         cluster.delete()
         until_gone(cluster)
     assert world.client("codebuild").batch_get_builds(ids=[build])["builds"][0]["buildStatus"] == "STOPPED"
+
+
+def head_node(cluster: Cluster) -> list[str]:
+    """The states of the cluster's head nodes."""
+    wanted = [{"Name": "tag:muster:cluster", "Values": [cluster.name]}, {"Name": "tag:muster:node", "Values": ["head"]}]
+    found = cluster.world.client("ec2").describe_instances(Filters=wanted)["Reservations"]
+    return [each["State"]["Name"] for one in found for each in one["Instances"]]
+
+
+def test_a_head_node_serves_its_volumes_to_jobs(cluster: Cluster, world: World) -> None:
+    """Its death shows, and nothing of it is left when the cluster goes."""
+    mounts = {"jobDefinitions": [{"name": "run", "image": "app", "mounts": [{"storage": "data"}]}]}
+    storage = [{"name": "data", "mountDir": "/shared/data", "ebs": {}, "deletionPolicy": "Delete"}]
+    cluster.put({**spec(world, **mounts), "headNode": {"instanceType": "t3.small"}, "sharedStorage": storage})
+    status = cluster.until_ready(1)
+    assert cluster.condition("HeadNodeReady")["reason"] == "Running"
+    assert head_node(cluster) == ["running"]
+    until_status(cluster, submit(cluster, "true"), "SUCCEEDED")
+    name = job_definition_name(cluster.name, "run")
+    (made,) = world.client("batch").describe_job_definitions(jobDefinitionName=name)["jobDefinitions"]
+    assert made["containerProperties"]["volumes"] == [{"name": "data", "host": {"sourcePath": "/shared/data"}}]
+    world.client("ec2").stop_instances(InstanceIds=[status["headNode"]["instanceId"]])
+    cluster.until_condition("Ready", False, "HeadNodeDown")
+    cluster.delete()
+    until_gone(cluster)
+    assert set(head_node(cluster)) <= {"shutting-down", "terminated"}
+
+
+def test_a_queue_is_not_given_fair_share_once_it_is_made(ready: Cluster, world: World) -> None:
+    """No update that Batch would refuse is begun; the same spec as before is ready at once."""
+    fair = {"name": "main", "computeEnvironments": ["cpu"], "fairShare": {}}
+    edit(ready, queues=[fair])
+    told = ready.until_condition("Stalled", True, "CannotChange")
+    assert told["message"].startswith("spec.batch.queues[0].fairShare: set: ")
+    assert ready.stack is not None
+    assert ready.stack["StackStatus"] == "CREATE_COMPLETE"
+    until_status(ready, submit(ready, "true"), "SUCCEEDED")
+    edit(ready)
+    ready.until_ready(3)
+    edit(ready, queues=[{**fair, "name": "shared"}])
+    ready.until_ready(4)
+    queue = job_queue_name(ready.name, "shared")
+    (found,) = world.client("batch").describe_job_queues(jobQueues=[queue])["jobQueues"]
+    assert found["schedulingPolicyArn"]

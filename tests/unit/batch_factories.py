@@ -119,7 +119,12 @@ def facts(wanted: Desired) -> BatchFacts:
             for name, each in of.environments.items()
         ),
         queues=tuple(
-            queue(each.name, *of.orders[job_queue_name(make.NAME, each.name)], priority=each.priority)
+            queue(
+                each.name,
+                *of.orders[job_queue_name(make.NAME, each.name)],
+                priority=each.priority,
+                fair_share=bool(each.fair_share),
+            )
             for each in spec.queues
         ),
         definitions={definition_arn(each.name): True for each in spec.job_definitions},

@@ -11,7 +11,7 @@ from botocore.stub import Stubber
 from reconciler.batch import BatchFacts, Build
 from reconciler.facts import Actual
 from reconciler.observe import observe
-from reconciler.observe_batch import ACTIVE_JOBS, CHUNK, JOB_PAGES, observe_batch
+from reconciler.observe_batch import ACTIVE_JOBS, CHUNK, JOB_PAGES, observe_batch, queue_of
 from reconciler.outcomes import AwsError
 from tests.unit.batch_factories import ARN, DIGEST, PROJECT, REPOSITORY, definition_arn, outputs, scene
 from tests.unit.factories import NAME, OWNER, record
@@ -141,7 +141,7 @@ def test_a_cluster_is_read_by_one_call_for_each_kind_of_thing(plane: Plane, stub
     (main,) = there.queues
     assert (main.name, main.queue, main.state, main.status, main.priority) == (MAIN, "main", "ENABLED", "VALID", 3)
     assert main.environments == ("a", "b"), "in their order, and not as they were told"
-    assert main.reason == "all is well"
+    assert (main.reason, main.fair_share) == ("all is well", False)
     assert there.definitions == {definition_arn("run"): True}
     assert there.images == {"app-1": DIGEST}
     assert there.builds == ()
@@ -403,3 +403,11 @@ def test_a_pass_tells_what_it_could_not_read(plane: Plane, stubs: dict[str, Stub
     with pytest.raises(AwsError) as caught:
         observe(plane.clients, OWNER, record(environments=(ANY,)), deleting=False)
     assert (caught.value.operation, caught.value.code) == ("DescribeComputeEnvironments", "AccessDeniedException")
+
+
+@pytest.mark.parametrize(
+    ("arn", "fair"), [({"schedulingPolicyArn": f"{ARN}scheduling-policy/fair"}, True), ({}, False)]
+)
+def test_a_queue_with_a_scheduling_policy_shares_fairly(arn: dict[str, str], fair: bool) -> None:
+    described = {"jobQueueName": MAIN, "jobQueueArn": f"{ARN}job-queue/{MAIN}", **arn}
+    assert queue_of(described).fair_share is fair

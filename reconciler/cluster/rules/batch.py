@@ -33,8 +33,9 @@ ENVIRONMENT_FIELDS: dict[str, tuple[str, ...]] = {
 }
 # Fields of a job definition that Fargate does not take.
 EC2_ALONE = ("gpus", "nodes", "shared_memory", "privileged")
-# Fields of the spec that nothing of a Batch cluster uses.
-UNUSED = ("head_node", "queues", "image", "scratch", "bootstrap", "proxy", "idle_time")
+# Fields of the spec that nothing of a Batch cluster uses, and those that its head node alone does.
+UNUSED = ("queues", "idle_time")
+OF_THE_HEAD_NODE = ("image", "scratch", "bootstrap", "proxy")
 # Words of Batch for instance types that it chooses, and their processor: `optimal` goes with either.
 BUNDLES = {"default_x86_64": "x86_64", "default_arm64": "arm64"}
 # Characters. A role's policies have 10,240 of them (IAM user guide, quotas), and what is listed is not all of one.
@@ -72,21 +73,41 @@ def parts_of_the_scheduler(cluster: Cluster) -> Iterator[FieldError]:
 
 def nothing_unused(cluster: Cluster) -> Iterator[FieldError]:
     """Whatever would do nothing is refused, so that nobody counts on it."""
-    if cluster.spec.scheduler != "awsbatch":
+    spec, given = cluster.spec, cluster.spec.model_fields_set
+    if spec.scheduler != "awsbatch":
         return
-    given = [str(Spec.model_fields[name].alias) for name in UNUSED if name in cluster.spec.model_fields_set]
-    if cluster.spec.network.ssh_from:
-        given.append("network.sshFrom")
-    for field in given:
-        yield FieldError(f"spec.{field}", "set", "has no use with scheduler awsbatch", f"remove {field}")
+    for name in UNUSED:
+        if name in given:
+            field = Spec.model_fields[name].alias
+            yield FieldError(f"spec.{field}", "set", "has no use with scheduler awsbatch", f"remove {field}")
+    if spec.head_node:
+        return
+    idle = [str(Spec.model_fields[name].alias) for name in OF_THE_HEAD_NODE if name in given]
+    for field in [*idle, *(["network.sshFrom"] if spec.network.ssh_from else [])]:
+        rule = "has no use with scheduler awsbatch without a head node"
+        yield FieldError(f"spec.{field}", "set", rule, f"remove {field}, or add headNode")
 
 
-def storage_is_efs(cluster: Cluster) -> Iterator[FieldError]:
-    """EFS is all that Batch mounts by itself."""
-    for index, entry in enumerate(cluster.spec.shared_storage if cluster.spec.scheduler == "awsbatch" else ()):
-        if not entry.efs:
-            shown = " and ".join(entry.kinds) or MISSING
-            yield FieldError(f"spec.sharedStorage[{index}]", shown, "only efs with scheduler awsbatch", "use efs")
+def volumes_need_a_head_node(cluster: Cluster) -> Iterator[FieldError]:
+    """A volume is attached to one machine, which serves it to the others."""
+    spec = cluster.spec
+    if spec.scheduler != "awsbatch" or spec.head_node:
+        return
+    for index, entry in enumerate(spec.shared_storage):
+        if entry.ebs or entry.raid:
+            shown, rule = " and ".join(entry.kinds), "needs a head node, which serves it"
+            yield FieldError(f"spec.sharedStorage[{index}]", shown, rule, "add headNode, or use efs or fsxLustre")
+
+
+def fargate_mounts_efs(cluster: Cluster) -> Iterator[FieldError]:
+    """What an instance mounts for its jobs is not there on Fargate (AWS Batch API, Volume: host)."""
+    served = {entry.name: entry for entry in cluster.spec.shared_storage if not entry.efs}
+    for at, definition in definitions(cluster):
+        for place, mount in enumerate(definition.mounts if definition.platform == "FARGATE" else ()):
+            if mount.storage in served:
+                shown = f"{quoted(mount.storage)}, {' and '.join(served[mount.storage].kinds)}"
+                fix = "use efs, or platform EC2"
+                yield FieldError(f"{at}.mounts[{place}].storage", shown, "only efs on platform FARGATE", fix)
 
 
 def batch_names_differ(cluster: Cluster) -> Iterator[FieldError]:
@@ -302,7 +323,8 @@ def an_image_has_one_architecture(cluster: Cluster) -> Iterator[FieldError]:
 RULES = (
     parts_of_the_scheduler,
     nothing_unused,
-    storage_is_efs,
+    volumes_need_a_head_node,
+    fargate_mounts_efs,
     batch_names_differ,
     one_source,
     environment_fields_fit,

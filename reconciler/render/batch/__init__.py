@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from reconciler.batch import PROJECT, REPOSITORY
 from reconciler.facts import job_queue_name
+from reconciler.render import head_node, iam, storage
 from reconciler.render.batch import definitions, environments, images, logs, roles
 from reconciler.render.context import Context, Resources, ref
 
-__all__ = ["BatchRendered", "names", "outputs", "rendered", "resources"]
+__all__ = ["BatchRendered", "head_node_resources", "names", "outputs", "rendered", "resources"]
 
 
 def resources(context: Context) -> Resources:
@@ -23,6 +24,14 @@ def resources(context: Context) -> Resources:
         **images.resources(context),
         **environments.resources(context),
         **definitions.resources(context),
+    }
+
+
+def head_node_resources(context: Context) -> Resources:
+    """The head node, which serves the volumes of the cluster, and from which jobs can be submitted."""
+    return {
+        **iam.head_node(context, storage.head_volumes(context), roles.submission(context)),
+        **head_node.resources(context),
     }
 
 

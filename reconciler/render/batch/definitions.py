@@ -2,10 +2,9 @@
 
 from reconciler.batch import DEFINITION
 from reconciler.cluster.batch import JobDefinition
-from reconciler.cluster.storage import SharedStorage
 from reconciler.facts import job_definition_name
 from reconciler.render import storage
-from reconciler.render.batch import images, logs, roles
+from reconciler.render.batch import images, logs, mounts, roles
 from reconciler.render.context import Context, Json, Resources, logical_id, present
 
 MACHINES = {"x86_64": "X86_64", "arm64": "ARM64"}
@@ -17,25 +16,6 @@ def _needs(definition: JobDefinition) -> list[Json]:
     if definition.gpus:
         found["GPU"] = str(definition.gpus)
     return [{"Type": kind, "Value": value} for kind, value in found.items()]
-
-
-def _mounts(context: Context, definition: JobDefinition) -> Json:
-    known = {entry.name: entry for entry in context.spec.shared_storage}
-    points = [
-        {
-            "SourceVolume": mount.storage,
-            "ContainerPath": mount.path or known[mount.storage].mount_dir,
-            "ReadOnly": mount.read_only,
-        }
-        for mount in definition.mounts
-    ]
-    volumes = [_volume(known[name]) for name in dict.fromkeys(mount.storage for mount in definition.mounts)]
-    return present(MountPoints=points or None, Volumes=volumes or None)
-
-
-def _volume(entry: SharedStorage) -> Json:
-    system = {"FileSystemId": storage.file_system(entry), "TransitEncryption": "ENABLED"}
-    return {"Name": entry.name, "EfsVolumeConfiguration": system}
 
 
 def _container(context: Context, definition: JobDefinition) -> Json:
@@ -58,7 +38,7 @@ def _container(context: Context, definition: JobDefinition) -> Json:
         ResourceRequirements=_needs(definition),
         RuntimePlatform=machine if fargate else None,
         Secrets=[{"Name": key, "ValueFrom": value} for key, value in sorted(definition.secrets.items())] or None,
-        **_mounts(context, definition),
+        **mounts.container(context, definition),
     )
 
 

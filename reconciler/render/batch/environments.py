@@ -12,7 +12,7 @@ from reconciler.batch import ENVIRONMENT, QUEUE
 from reconciler.cluster.batch import FARGATE, ComputeEnvironment, FairShare, JobQueue
 from reconciler.facts import QUEUE_TAG, STACK_PREFIX, job_queue_name
 from reconciler.render import head_node, network
-from reconciler.render.batch import roles
+from reconciler.render.batch import mounts, roles
 from reconciler.render.context import Context, Json, Resources, attribute, logical_id, present, ref, tag_list
 
 STRATEGIES = {"EC2": "BEST_FIT_PROGRESSIVE", "SPOT": "SPOT_PRICE_CAPACITY_OPTIMIZED"}
@@ -44,16 +44,22 @@ def most_vcpus(context: Context, environment: ComputeEnvironment) -> int:
 
 def _mark(context: Context, environment: ComputeEnvironment) -> str:
     # The user's tags come from the stack, and so are as fixed as the environment's own.
-    fixed = json.dumps([_fixed(context, environment), _launch(environment), context.spec.tags], sort_keys=True)
-    return hashlib.sha256(fixed.encode()).hexdigest()[:8]
+    fixed = [_fixed(context, environment), _launch(context, environment), context.spec.tags]
+    if context.spec.head_node and mounts.user_data(context):
+        # Instances mount by the address of the head node, which another head node has not.
+        fixed.append(head_node.lasting(context))
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _launch(environment: ComputeEnvironment) -> Json | None:
+def _launch(context: Context, environment: ComputeEnvironment) -> Json | None:
     """What can be said of instances in a launch template alone."""
     if environment.type in FARGATE:
         return None
-    root = head_node.root_device("/dev/xvda", environment.root_volume)
-    return {"BlockDeviceMappings": [root], "MetadataOptions": head_node.METADATA_OPTIONS}
+    return present(
+        BlockDeviceMappings=[head_node.root_device("/dev/xvda", environment.root_volume)],
+        MetadataOptions=head_node.METADATA_OPTIONS,
+        UserData=mounts.user_data(context),
+    )
 
 
 def _template_id(context: Context, environment: ComputeEnvironment) -> str:
@@ -115,7 +121,7 @@ def _environment(context: Context, environment: ComputeEnvironment) -> Json:
 
 
 def _template(context: Context, environment: ComputeEnvironment) -> Resources:
-    launch = _launch(environment)
+    launch = _launch(context, environment)
     if launch is None:
         return {}
     marks = [{"ResourceType": "launch-template", "Tags": tag_list(context.marks)}]

@@ -83,7 +83,8 @@ def _job(context: Context) -> list[Json]:
     ]
 
 
-def _submit(context: Context) -> list[Json]:
+def submission(context: Context) -> list[Json]:
+    """What people who submit jobs may do."""
     site, name = context.site, context.name
     own: list[object] = [
         site.arn("batch", f"job-queue/{job_queue_name(name, '*')}"),
@@ -147,7 +148,7 @@ def resources(context: Context) -> Resources:
             _job(context),
             list(context.spec.iam.additional_policies),
         ),
-        SUBMIT: _role(context, "", _submit(context)),
+        SUBMIT: _role(context, "", submission(context)),
         # Also without an environment of instances: those of an environment that was taken out may still run jobs.
         INSTANCE: _role(context, f"ec2.{context.site.suffix}", [], ecs),
         INSTANCE_PROFILE: {

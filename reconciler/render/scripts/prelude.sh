@@ -11,19 +11,6 @@ chmod 600 "$LOG"
 exec >>"$LOG" 2>&1
 echo "bootstrap of $CLUSTER begins $(date -u +%FT%TZ)"
 
-# retry SECONDS COMMAND...: until it succeeds or the time is up.
-retry() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@"; do
-    if ((SECONDS >= end)); then
-      echo "gave up: $*"
-      return 1
-    fi
-    sleep 5
-  done
-}
-
 token() {
   TOKEN=$(curl -sf -m 5 --noproxy '*' -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 21600' $METADATA/api/token)
 }

@@ -78,6 +78,16 @@ BOTH_PROCESSORS = {
 LONG = [f"arn:aws:ssm:eu-west-1:123456789012:parameter/{n}/{'a' * 900}" for n in range(9)]
 SECRETS = {f"A{n}": arn for n, arn in enumerate(LONG)}
 
+HEAD_NODE = {"instanceType": "t3.small"}
+# What a cluster of Batch has for its head node alone.
+OF_THE_HEAD_NODE: dict[str, dict[str, Any]] = {
+    "image": {"image": {"os": "alinux2023"}},
+    "scratch": {"scratch": {"mountDir": "/local"}},
+    "bootstrap": {"bootstrap": {}},
+    "proxy": {"proxy": "http://h:80"},
+    "network.sshFrom": {"network": {"sshFrom": ["10.0.0.0/8"]}},
+}
+
 REFUSED = [
     Case(rules.parts_of_the_scheduler, {**batch(), "batch": None}, "spec.batch", "required with scheduler awsbatch"),
     Case(rules.parts_of_the_scheduler, {"batch": BATCH}, "spec.batch", "only with scheduler awsbatch"),
@@ -86,27 +96,32 @@ REFUSED = [
     *(
         Case(rules.nothing_unused, {**batch(), **part}, f"spec.{field}", "has no use with scheduler awsbatch")
         for field, part in {
-            "headNode": {"headNode": {"instanceType": "t3.small"}},
             "queues": {"queues": MINIMAL["spec"]["queues"]},
-            "image": {"image": {"os": "alinux2023"}},
-            "scratch": {"scratch": {"mountDir": "/local"}},
-            "bootstrap": {"bootstrap": {}},
-            "proxy": {"proxy": "http://h:80"},
             "idleTime": {"idleTime": 5},
-            "network.sshFrom": {"network": {"sshFrom": ["10.0.0.0/8"]}},
+            **OF_THE_HEAD_NODE,
         }.items()
     ),
-    Case(
-        rules.storage_is_efs,
-        {**batch(), **storage({"efs": {}}, {"ebs": {}})},
-        "spec.sharedStorage[1]",
-        "ebs: only efs with scheduler awsbatch",
+    *(
+        Case(
+            rules.volumes_need_a_head_node,
+            {**batch(), **storage({"efs": {}}, {kind: settings})},
+            "spec.sharedStorage[1]",
+            f"{kind}: needs a head node",
+        )
+        for kind, settings in {"ebs": {}, "raid": {"level": 0}}.items()
     ),
-    Case(
-        rules.storage_is_efs,
-        {**batch(), **storage({"fsxLustre": {"storageCapacity": 1200}})},
-        "spec.sharedStorage[0]",
-        "only efs",
+    *(
+        Case(
+            rules.fargate_mounts_efs,
+            {**fargate(mounts=[{"storage": "s1"}]), "headNode": HEAD_NODE, **storage({"efs": {}}, {kind: settings})},
+            f"{JOB}.mounts[0].storage",
+            f'"s1", {kind}: only efs on platform FARGATE',
+        )
+        for kind, settings in {
+            "ebs": {},
+            "raid": {"level": 0},
+            "fsxLustre": {"storageCapacity": 1200},
+        }.items()
     ),
     *(
         Case(rules.batch_names_differ, batch(**{part: BATCH[part] * 2}), f"spec.batch.{part}[1].name", "has this name")

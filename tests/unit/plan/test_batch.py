@@ -11,7 +11,7 @@ from reconciler.plan import Plan
 from reconciler.plan.batch import LOOK_AT_BATCH, LOOK_AT_JOBS
 from reconciler.statuses import ENABLED, STANDING, Standing
 from tests.unit.batch_factories import Scene, batch_of, definition_arn, old, scene, shown, told
-from tests.unit.factories import BEFORE, NOW, change, change_set, condition, message, rendering
+from tests.unit.factories import BEFORE, NOW, change, change_set, condition, head, message, rendering
 
 Json = dict[str, Any]
 MOVING = [status for status, step in STANDING.items() if step in (Standing.MOVING, Standing.GOING)]
@@ -474,3 +474,53 @@ def test_the_environments_that_an_update_may_make_are_remembered_before_it_begin
     step = plan_.steps[-1]
     assert isinstance(step.action, ExecuteChangeSet)
     assert set(step.after.environments) == {old().name, *batch_of(scene().wanted).environments}
+
+
+# What Batch cannot change
+
+
+FAIR = {"name": "main", "computeEnvironments": ["any"], "fairShare": {}}
+PLAIN = {"name": "main", "computeEnvironments": ["any"]}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "made_fair", "value", "has", "fix"),
+    [(FAIR, False, "set", "not set", "remove it"), (PLAIN, True, "(missing)", "set", "put it back")],
+)
+def test_a_queue_keeps_the_way_of_scheduling_that_it_was_made_with(
+    wanted: Json, made_fair: bool, value: str, has: str, fix: str
+) -> None:
+    """Batch would refuse the update, so none is begun; what is there is kept as it should be."""
+    of = scene({"queues": [wanted]}, template=BEFORE).remembering(rendering=rendering(BEFORE, spec_hash="another"))
+    assert [type(action) for action in of.plan().actions] == [CreateChangeSet]
+    plan_ = of.queue(fair_share=made_fair, state="DISABLED").plan()
+    assert plan_.actions == (UpdateJobQueue(MAIN, "ENABLED", None, None),)
+    assert condition(plan_, "StackReady") == (False, "CannotChange")
+    assert condition(plan_, "Stalled") == (True, "CannotChange")
+    assert plan_.phase == "Invalid"
+    assert message(plan_, "Stalled") == (
+        f"spec.batch.queues[0].fairShare: {value}: it was {has} when job queue {MAIN} was made, and AWS Batch cannot "
+        f"change that; {fix}, or give the queue another name."
+    )
+
+
+@pytest.mark.parametrize("queue", [FAIR, PLAIN])
+def test_a_queue_that_is_as_it_was_made_is_no_trouble(queue: Json) -> None:
+    settled(scene({"queues": [queue]}).plan())
+
+
+# The head node
+
+
+def test_ready_stands_on_the_head_node_where_there_is_one() -> None:
+    of = scene(headNode={"instanceType": "m7i.large"})
+    plan_ = of.plan()
+    assert condition(plan_, "HeadNodeReady") == (False, "HeadNodeMissing")
+    assert condition(plan_, "Ready") == (False, "HeadNodeMissing")
+    there = replace(of, there=replace(of.there, instances=(head(),)))
+    settled(there.plan())
+    assert condition(there.plan(), "HeadNodeReady") == (True, "Running")
+
+
+def test_without_one_nothing_is_said_of_it() -> None:
+    assert "HeadNodeReady" not in {each.type for each in scene().plan().conditions}

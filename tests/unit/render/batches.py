@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.cluster import Cluster
 from reconciler.cluster.rules import RULES
-from tests.unit.render.support import EFS, NETWORK, of_type, rendered, subnet
+from tests.unit.render.support import EBS, EFS, LUSTRE, NETWORK, RAID, of_type, rendered, subnet
 
 Json = dict[str, Any]
 SECRET = "arn:aws:secretsmanager:us-east-1:123456789012:secret:licence-AbCdEf"
@@ -162,6 +162,10 @@ def everything() -> Json:
 
 
 STORAGE = [EFS[0], EFS[2]]
+# A volume, an array, both kinds of file systems; and jobs that mount one of each.
+ALL_KINDS = [EBS[0], RAID[0], EFS[0], LUSTRE[0]]
+MOUNTS = [{"storage": each["name"]} for each in ALL_KINDS]
+HEAD_NODE = {"instanceType": "m7i.large"}
 MATRIX: dict[str, Json] = {
     "least": {},
     "everything": {"batch": everything(), "sharedStorage": STORAGE},
@@ -179,6 +183,30 @@ MATRIX: dict[str, Json] = {
         },
         "tags": {"CostCenter": "physics 42", "team": "weather"},
         "logs": {"retentionDays": 90},
+    },
+    "head-node": {
+        "batch": {
+            "computeEnvironments": [{"name": "any"}, {"name": "small", "type": "FARGATE"}],
+            "jobDefinitions": [
+                {"name": "run", "image": "app", "mounts": MOUNTS},
+                {"name": "report", "image": "app", "platform": "FARGATE", "mounts": [MOUNTS[2]]},
+            ],
+        },
+        "headNode": {**HEAD_NODE, "keyName": "ops", "elasticIp": True},
+        "network": {**NETWORK, "sshFrom": ["10.0.0.0/8"]},
+        "sharedStorage": ALL_KINDS,
+        "bootstrap": {"preInstall": {"url": "s3://scripts/pre.sh", "args": ["a b"]}},
+        "proxy": "http://proxy.internal:3128",
+        "image": {"os": "ubuntu2404"},
+    },
+    "head-node-with-given-groups": {
+        "headNode": HEAD_NODE,
+        "network": {**NETWORK, "securityGroupIds": ["sg-0123456789abcdef0"]},
+        "sharedStorage": ALL_KINDS,
+    },
+    "lustre-without-head-node": {
+        "batch": {"jobDefinitions": [{"name": "run", "image": "app", "mounts": [MOUNTS[3]]}]},
+        "sharedStorage": [LUSTRE[0]],
     },
     "fargate-alone": {
         "batch": {

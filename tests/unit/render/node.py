@@ -83,7 +83,7 @@ class Node:
         """Run the user data; the exit status. Mounts do not outlast a boot, nor do calls."""
         for name in ("calls", "mounted", "uploaded", "shipped"):
             (self.root / name).unlink(missing_ok=True)
-        environment = {"PATH": os.environ["PATH"], "FAKE_ROOT": str(self.root), "LC_ALL": "C"}
+        environment = {"PATH": f"{self.commands}:{os.environ['PATH']}", "FAKE_ROOT": str(self.root), "LC_ALL": "C"}
         done = subprocess.run(["bash", self.script], env=environment, stdin=subprocess.DEVNULL, timeout=60, check=False)
         return done.returncode
 

@@ -12,8 +12,19 @@ from hypothesis import strategies as st
 from reconciler.render import render
 from reconciler.render.batch.images import builds
 from tests.unit.render import batches
-from tests.unit.render.batches import DOCKERFILE, LEAST, MATRIX, PARAMETER, SECRET, definition, environment, resources
-from tests.unit.render.support import EFS, NETWORK, SITE, of_type, pins, rendered, subnet
+from tests.unit.render.batches import (
+    ALL_KINDS,
+    DOCKERFILE,
+    HEAD_NODE,
+    LEAST,
+    MATRIX,
+    PARAMETER,
+    SECRET,
+    definition,
+    environment,
+    resources,
+)
+from tests.unit.render.support import EFS, NETWORK, SITE, of_type, pins, rendered, statements, subnet
 
 ENVIRONMENT = "AWS::Batch::ComputeEnvironment"
 
@@ -426,6 +437,96 @@ def test_efs_is_mounted_over_tls():
             "EfsVolumeConfiguration": {"FileSystemId": "fs-0fedcba9876543210", "TransitEncryption": "ENABLED"},
         },
     ]
+
+
+def test_what_instances_mount_is_a_directory_of_the_jobs_host():
+    mounts = [*batches.MOUNTS, {"storage": "empty", "path": "/in", "readOnly": True}]
+    spec = {"headNode": HEAD_NODE, "sharedStorage": ALL_KINDS}
+    container = definition({"mounts": mounts}, **spec)["ContainerProperties"]
+    hosts = {each["Name"]: each["Host"]["SourcePath"] for each in container["Volumes"] if "Host" in each}
+    assert hosts == {"empty": "/shared/empty", "stripe": "/shared/stripe", "scratch2": "/shared/scratch2"}
+    assert container["MountPoints"][-1] == {"SourceVolume": "empty", "ContainerPath": "/in", "ReadOnly": True}
+
+
+# What an environment's instances mount is said once; so is by which head node.
+SERVED = {"headNode": HEAD_NODE, "sharedStorage": ALL_KINDS[:1]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sharedStorage": ALL_KINDS[:2]},
+        {"sharedStorage": [{**ALL_KINDS[0], "mountDir": "/shared/elsewhere"}]},
+        *({"headNode": {**HEAD_NODE, **part}} for part in ({"keyName": "ops"}, {"ami": "ami-0fedcba9876543210"})),
+        {"headNode": {**HEAD_NODE, "subnetId": subnet(2)}},
+        {"headNode": {**HEAD_NODE, "rootVolume": {"kmsKeyId": "alias/mine"}}},
+        {"image": {"ami": "ami-0fedcba9876543210"}},
+    ],
+    ids=show,
+)
+def test_other_mounts_or_another_head_node_are_another_environment(change: dict[str, Any]):
+    (old, _), (new, _) = environment(**SERVED), environment(**{**SERVED, **change})
+    assert old != new
+
+
+@pytest.mark.parametrize(
+    ("base", "change"),
+    [
+        (SERVED, {"headNode": {**HEAD_NODE, "instanceType": "m7i.xlarge"}}),
+        (SERVED, {"headNode": {**HEAD_NODE, "elasticIp": True}}),
+        (SERVED, {"sharedStorage": [*ALL_KINDS[:1], EFS[0]]}),
+        ({}, {"headNode": HEAD_NODE}),
+        ({"headNode": HEAD_NODE}, {"headNode": {**HEAD_NODE, "keyName": "ops"}}),
+    ],
+    ids=show,
+)
+def test_what_instances_do_not_see_of_the_head_node_is_the_same_environment(
+    base: dict[str, Any], change: dict[str, Any]
+):
+    assert environment(**base) == environment(**{**base, **change})
+
+
+def test_a_head_node_serves_volumes_and_submits_jobs():
+    made = resources(**MATRIX["head-node"])
+    (node,) = of_type("AWS::EC2::Instance", made).values()
+    assert node["Properties"]["IamInstanceProfile"] == {"Ref": "HeadProfile"}
+    sids = {each["Sid"] for each in statements(made["HeadRole"])}
+    assert {"Submit", "End", "Look", "Files", "ReadLogs", "AttachVolumes", "AttachToItself"} <= sids
+    assert not sids & {"Messages", "Rows"}, "there are no nodes to hear of"
+    services = {resource["Type"].split("::")[1] for resource in made.values()}
+    assert not services & {"AutoScaling", "SNS", "SQS"}
+
+
+def test_the_outputs_name_the_head_node():
+    found = json.loads(batches.body(**MATRIX["head-node"]))["Outputs"]
+    assert {name for name in found if name.startswith("HeadNode")} == {
+        *("HeadNodeInstanceId", "HeadNodePrivateIp", "HeadNodePublicIp"),
+    }
+    assert {"LogGroup", "SecurityGroups", "SubmitRoleArn"} <= found.keys()
+    assert rendered(batches.cluster(**MATRIX["head-node"])).names["HeadNode"] == "headNode"
+
+
+def test_jobs_reach_the_head_node():
+    made = resources(**MATRIX["head-node"])
+    (rule,) = [made[name]["Properties"] for name in made if name == "HeadFromCompute"]
+    assert (rule["GroupId"], rule["SourceSecurityGroupId"]) == (
+        {"Ref": "HeadSecurityGroup"},
+        {"Ref": "ComputeSecurityGroup"},
+    )
+
+
+def test_the_servers_of_lustre_reach_whoever_is_there():
+    without = resources(**MATRIX["lustre-without-head-node"])
+    assert "ComputeSecurityGroupFromScratch2" in without
+    assert "HeadSecurityGroupFromScratch2" not in without
+    assert "HeadSecurityGroupFromScratch2" in resources(**MATRIX["head-node"])
+    assert without["FileSystemScratch2"]["Properties"]["SubnetIds"] == [subnet(1)]
+
+
+def test_instances_with_nothing_to_mount_have_no_user_data():
+    for option in ("least", "everything", "given-groups"):
+        for template in of_type("AWS::EC2::LaunchTemplate", resources(**MATRIX[option])).values():
+            assert "UserData" not in template["Properties"]["LaunchTemplateData"]
 
 
 def test_a_storage_mounted_twice_is_one_volume():

@@ -170,6 +170,7 @@ def test_rights_are_on_named_things(made: dict[str, Any]):
 TAKEN_BY = {
     "BuildRole": {"Service": "codebuild.amazonaws.com"},
     "ExecutionRole": {"Service": "ecs-tasks.amazonaws.com"},
+    "HeadRole": {"Service": "ec2.amazonaws.com"},
     "InstanceRole": {"Service": "ec2.amazonaws.com"},
     "JobRole": {"Service": "ecs-tasks.amazonaws.com"},
     "SpotFleetRole": {"Service": "spotfleet.amazonaws.com"},
@@ -215,7 +216,10 @@ def test_the_largest_roles_keep_within_iams_quota():
         "jobDefinitions": jobs,
     }
     data = [{"resource": f"arn:aws:s3:::bucket{n:04d}/{'k' * 51}*", "access": "readWrite"} for n in range(20)]
-    for role in of_type("AWS::IAM::Role", resources("c" * 60, batch=batch, s3Access=data)).values():
+    served = [{"name": f"s{n}", "mountDir": f"/shared/s{n}", "ebs": {}} for n in range(5)]
+    served += [{"name": f"r{n}", "mountDir": f"/shared/r{n}", "raid": {"level": 0, "volumes": 3}} for n in range(2)]
+    more = {"headNode": batches.HEAD_NODE, "sharedStorage": served}
+    for role in of_type("AWS::IAM::Role", resources("c" * 60, batch=batch, s3Access=data, **more)).values():
         for policy in role["Properties"].get("Policies", []):
             assert len(json.dumps(policy["PolicyDocument"], separators=(",", ":"))) < 10_240
 
@@ -262,8 +266,9 @@ def test_every_mount_of_efs_is_over_tls():
 
 
 def test_nobody_reaches_a_job_from_outside(made: dict[str, Any]):
-    for group in of_type("AWS::EC2::SecurityGroup", made).values():
-        assert "SecurityGroupIngress" not in group["Properties"]
+    for logical, group in of_type("AWS::EC2::SecurityGroup", made).items():
+        # SSH to a head node is what the user asks for, and has its own test.
+        assert logical == "HeadSecurityGroup" or "SecurityGroupIngress" not in group["Properties"]
     for rule in of_type("AWS::EC2::SecurityGroupIngress", made).values():
         assert "CidrIp" not in rule["Properties"]
 
@@ -283,6 +288,8 @@ def marks(resource: dict[str, Any]) -> dict[str, str]:
 
 def test_everything_that_can_bear_tags_bears_the_marks_of_ownership(made: dict[str, Any]):
     untaggable = {
+        "AWS::EC2::EIPAssociation",
+        "AWS::EC2::SecurityGroupEgress",
         "AWS::EC2::SecurityGroupIngress",
         "AWS::EFS::MountTarget",
         "AWS::IAM::InstanceProfile",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.render import batches
 from tests.unit.render.node import INSTANCE, Node
 from tests.unit.render.support import ADDRESS, QUEUE, SYSTEM, VOLUME, all_user_data, cluster, rendered
 
@@ -430,3 +431,66 @@ def test_a_machine_without_hyperthreading_is_left_alone(node: Boots):
     (of.root / "sys/devices/system/cpu/smt/control").write_text("notsupported\n")
     assert of.boot() == 0
     assert of.read("sys/devices/system/cpu/smt/control") == "notsupported\n"
+
+
+# Instances of AWS Batch
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Boots:
+    """The instance of a compute environment."""
+
+    def make(**spec: Any) -> Node:
+        made = json.loads(rendered(batches.cluster(**spec)).body)["Resources"]
+        (text,) = [text for logical, text in all_user_data(made) if logical.startswith("LaunchAny")]
+        return Node(tmp_path / "instance", text, *DIRECTORIES)
+
+    return make
+
+
+def test_an_instance_mounts_for_its_jobs_what_is_served(instance: Boots):
+    of = instance(headNode=batches.HEAD_NODE, sharedStorage=[LUSTRE, EBS, EFS, RAID])
+    assert of.boot() == 0
+    assert of.read("etc/fstab").replace(str(of.root), "").splitlines() == [
+        f"{ADDRESS}:/data /data nfs4 hard,noatime,_netdev 0 0",
+        f"{ADDRESS}:/array /array nfs4 hard,noatime,_netdev 0 0",
+        f"{SYSTEM}.fsx.us-east-1.amazonaws.com@tcp:/abcdefgh /lustre lustre noatime,flock,_netdev 0 0",
+    ]
+    assert of.calls("mount ") == ["mount -a -t nfs4", "mount -a -t lustre"]
+    assert all((of.root / name).is_dir() for name in ("data", "array", "lustre"))
+    assert of.calls("aws") == [], "the images of ECS have no command line of AWS"
+
+
+def test_an_instance_without_its_mounts_takes_no_jobs(instance: Boots):
+    """ECS's agent needs the mounts at every boot, whatever became of the script."""
+    of = instance(headNode=batches.HEAD_NODE, sharedStorage=[EBS, LUSTRE])
+    of.failing("mount")
+    assert of.boot() == 1
+    assert len(of.calls("mount ")) > 5, "it is tried for a while"
+    unit = of.read("etc/systemd/system/ecs.service.d/muster.conf").replace(str(of.root), "")
+    assert unit == '[Unit]\nRequiresMountsFor="/data"\nRequiresMountsFor="/lustre"\n'
+    assert of.calls("systemctl") == ["systemctl daemon-reload"]
+
+
+@pytest.mark.parametrize(
+    ("storage", "package"),
+    [
+        ({"headNode": batches.HEAD_NODE, "sharedStorage": [EBS]}, "nfs-utils"),
+        ({"sharedStorage": [LUSTRE]}, "lustre-client"),
+    ],
+)
+def test_an_instance_installs_what_it_lacks(instance: Boots, storage: dict[str, Any], package: str):
+    of = instance(**storage)
+    for name in ("mount.nfs4", "mount.lustre"):
+        (of.commands / name).unlink()
+    assert of.boot() == 0
+    assert of.calls("dnf") == [f"dnf install -y -q {package}"]
+
+
+def test_a_mount_that_cannot_be_prepared_for_keeps_jobs_away_too(instance: Boots):
+    of = instance(sharedStorage=[LUSTRE])
+    (of.commands / "mount.lustre").unlink()
+    of.failing("dnf")
+    assert of.boot() == 1
+    assert "/lustre" in of.read("etc/systemd/system/ecs.service.d/muster.conf")
+    assert of.calls("mount ") == []
