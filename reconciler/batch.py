@@ -10,6 +10,8 @@ ENVIRONMENT, QUEUE, DEFINITION = "Environment", "JobQueue", "JobDefinition"
 REPOSITORY, PROJECT = "Repository", "BuildProject"
 # A build's environment variable that holds the tag of its image.
 TAG_VARIABLE = "MUSTER_TAG"
+# A job definition's parameter that holds the size of the arrays that `muster job submit` makes.
+ARRAY_SIZE = "muster-array-size"
 
 
 @dataclass(frozen=True, slots=True)

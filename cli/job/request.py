@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import typer
 
 from cli.failures import Failure
 from cli.job.dependencies import Dependency
+from reconciler.batch import ARRAY_SIZE
 
 Request = dict[str, Any]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
@@ -57,13 +58,15 @@ def checked_name(text: str) -> str:
 def request(wanted: Wanted, queue: Mapping[str, Any], definition: Mapping[str, Any]) -> Request:
     """What SubmitJob takes. Raises Failure when queue or definition cannot take such a job."""
     _check_share(wanted, queue)
+    if wanted.array is None and not wanted.nodes:
+        wanted = replace(wanted, array=_usual_array(definition))
     made: Request = {
         "jobName": wanted.name,
         "jobQueue": queue["jobQueueArn"],
         "jobDefinition": definition["jobDefinitionArn"],
         **_overrides(wanted, definition),
     }
-    if wanted.array:
+    if wanted.array and wanted.array > 1:
         made["arrayProperties"] = {"size": wanted.array}
     if wanted.depends_on:
         made["dependsOn"] = list(wanted.depends_on)
@@ -74,6 +77,12 @@ def request(wanted: Wanted, queue: Mapping[str, Any], definition: Mapping[str, A
     if wanted.share:
         made["shareIdentifier"] = wanted.share
     return made
+
+
+def _usual_array(definition: Mapping[str, Any]) -> int | None:
+    """The size of an array that the spec gives the definition, if it does."""
+    given = definition.get("parameters", {}).get(ARRAY_SIZE, "")
+    return int(given) if given.isdecimal() else None
 
 
 def _timeout(seconds: float) -> int:
@@ -103,7 +112,7 @@ def _overrides(wanted: Wanted, definition: Mapping[str, Any]) -> Request:
             name = definition["jobDefinitionName"]
             raise Failure(f"job definition {name} is for one node: choose one of type multinode with --definition")
         return {"containerOverrides": container}
-    if wanted.array:
+    if wanted.array and wanted.array > 1:
         raise Failure("a job of several nodes can be no array: leave out --array-size, or choose another --definition")
     # The ranges are the definition's own, so that each node gets the overrides whatever its range is.
     ranges = [each["targetNodes"] for each in definition["nodeProperties"]["nodeRangeProperties"]]

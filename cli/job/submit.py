@@ -96,7 +96,11 @@ def submit(  # noqa: PLR0913 - an option each
     array_size: Annotated[
         int | None,
         typer.Option(
-            "--array-size", "-a", min=2, max=10_000, show_default=False, help="So many jobs of the same, an array."
+            *("--array-size", "-a"),
+            min=1,
+            max=10_000,
+            show_default=False,
+            help="So many jobs of the same, an array; 1 for one job all the same.",
         ),
     ] = None,
     nodes: Annotated[

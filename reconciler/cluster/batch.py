@@ -156,6 +156,12 @@ class JobDefinition(Model):
     nodes: int | None = Field(
         default=None, ge=1, le=1000, description="Nodes of a multi-node parallel job; default: not one. Needs type EC2."
     )
+    array_size: int | None = Field(
+        default=None,
+        ge=2,
+        le=10_000,
+        description="Jobs of an array that `muster job submit` makes unless it is told otherwise. Not with nodes.",
+    )
     attempts: int = Field(default=1, ge=1, le=10, description="How often a job is tried.")
     retries: Items[Retry] = Field(
         default=(),
@@ -174,6 +180,13 @@ class JobDefinition(Model):
         description="Environment variables by the ARN of a Secrets Manager secret or an SSM parameter.",
     )
     mounts: Items[Mount] = Field(default=(), max_length=10, description="Shared storage in the container.")
+    scratch: bool = Field(
+        default=False,
+        description=(
+            "Mount `scratch.mountDir` of the instance in the container: its instance-store disks, or else its root"
+            " volume. EC2 only. Other jobs of the instance see it too."
+        ),
+    )
     shared_memory: int | None = Field(
         default=None, ge=1, le=1_000_000, description="Size of /dev/shm in MiB. Not for Fargate."
     )

@@ -62,7 +62,7 @@ class Network(Model):
 
 
 class Scratch(Model):
-    """The instance-store disks of each node, striped into one volume."""
+    """The instance-store disks of each node, and of what runs the Batch jobs that want it, striped into one volume."""
 
     mount_dir: MountDir = Field(default="/scratch", description="Where nodes that have such disks mount the volume.")
     encrypted: bool = Field(default=False, description="Not supported yet: true is refused.")

@@ -32,10 +32,10 @@ ENVIRONMENT_FIELDS: dict[str, tuple[str, ...]] = {
     "root_volume": ("EC2", "SPOT"),
 }
 # Fields of a job definition that Fargate does not take.
-EC2_ALONE = ("gpus", "nodes", "shared_memory", "privileged")
+EC2_ALONE = ("gpus", "nodes", "scratch", "shared_memory", "privileged")
 # Fields of the spec that nothing of a Batch cluster uses, and those that its head node alone does.
 UNUSED = ("queues", "idle_time")
-OF_THE_HEAD_NODE = ("image", "scratch", "bootstrap", "proxy")
+OF_THE_HEAD_NODE = ("image", "bootstrap", "proxy")
 # Words of Batch for instance types that it chooses, and their processor: `optimal` goes with either.
 BUNDLES = {"default_x86_64": "x86_64", "default_arm64": "arm64"}
 # Characters. A role's policies have 10,240 of them (IAM user guide, quotas), and what is listed is not all of one.
@@ -82,7 +82,9 @@ def nothing_unused(cluster: Cluster) -> Iterator[FieldError]:
             yield FieldError(f"spec.{field}", "set", "has no use with scheduler awsbatch", f"remove {field}")
     if spec.head_node:
         return
-    idle = [str(Spec.model_fields[name].alias) for name in OF_THE_HEAD_NODE if name in given]
+    wanted = any(definition.scratch for _, definition in definitions(cluster))
+    names = OF_THE_HEAD_NODE if wanted else ("scratch", *OF_THE_HEAD_NODE)
+    idle = [str(Spec.model_fields[name].alias) for name in names if name in given]
     for field in [*idle, *(["network.sshFrom"] if spec.network.ssh_from else [])]:
         rule = "has no use with scheduler awsbatch without a head node"
         yield FieldError(f"spec.{field}", "set", rule, f"remove {field}, or add headNode")
@@ -257,11 +259,22 @@ def parallel_jobs_need_on_demand(cluster: Cluster) -> Iterator[FieldError]:
             yield FieldError(f"{at}.nodes", short(definition.nodes), rule, "add one, or remove nodes")
 
 
+def arrays_have_jobs_of_one_node(cluster: Cluster) -> Iterator[FieldError]:
+    """A multi-node parallel job cannot be an array (AWS Batch user guide, "Array jobs")."""
+    for at, definition in definitions(cluster):
+        if definition.nodes and definition.array_size:
+            yield FieldError(f"{at}.arraySize", short(definition.array_size), "not with nodes", "remove one of them")
+
+
 def mounts_are_apart(cluster: Cluster) -> Iterator[FieldError]:
     """One place in a container holds one thing."""
     homes = {entry.name: entry.mount_dir for entry in cluster.spec.shared_storage}
     for at, definition in definitions(cluster):
         paths = [mount.path or homes.get(mount.storage, mount.storage) for mount in definition.mounts]
+        scratch = cluster.spec.scratch.mount_dir
+        if definition.scratch and scratch in paths:
+            field = f"{at}.mounts[{paths.index(scratch)}].path"
+            yield FieldError(field, quoted(scratch), "spec.scratch.mountDir is there already", "set another path")
         for place, path in enumerate(paths):
             if path in paths[:place]:
                 field, rule = f"{at}.mounts[{place}].path", f"mounts[{paths.index(path)}] is there already"
@@ -337,6 +350,7 @@ RULES = (
     definition_runs_somewhere,
     fargate_takes_what_it_has,
     parallel_jobs_need_on_demand,
+    arrays_have_jobs_of_one_node,
     mounts_are_apart,
     arns_fit_a_role,
     retries_need_attempts,

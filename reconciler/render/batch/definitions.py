@@ -1,6 +1,6 @@
 """Job definitions."""
 
-from reconciler.batch import DEFINITION
+from reconciler.batch import ARRAY_SIZE, DEFINITION
 from reconciler.cluster.batch import JobDefinition
 from reconciler.facts import job_definition_name
 from reconciler.render import storage
@@ -71,7 +71,7 @@ def _definition(context: Context, definition: JobDefinition) -> Json:
         "DependsOn": [logs.JOBS, images.FILES_CLEANUP, *storage.targets(context)],
         "Properties": present(
             JobDefinitionName=job_definition_name(context.name, definition.name),
-            Parameters=_registrations(context, definition),
+            Parameters=_parameters(context, definition) or None,
             PlatformCapabilities=[definition.platform],
             PropagateTags=True,
             RetryStrategy=_retry(definition),
@@ -87,14 +87,17 @@ def definition_id(definition: JobDefinition) -> str:
     return f"{DEFINITION}{logical_id(definition.name)}"
 
 
-def _registrations(context: Context, definition: JobDefinition) -> Json | None:
-    """A parameter that no command refers to: another value of it makes CloudFormation register the definition anew.
+def _parameters(context: Context, definition: JobDefinition) -> Json:
+    """What no command refers to: the array that `muster job submit` makes, and how often the definition was registered.
 
-    Another logical id would do it too, but to the resource type a definition is its name (``primaryIdentifier``), which
-    two resources of a stack cannot share.
+    Another value makes CloudFormation register the definition anew. Another logical id would do it too, but to the
+    resource type a definition is its name (``primaryIdentifier``), which two resources of a stack cannot share.
     """
-    again = context.pins.registrations.get(definition.name)
-    return {"muster-registrations": str(again)} if again else None
+    values = {
+        ARRAY_SIZE: definition.array_size,
+        "muster-registrations": context.pins.registrations.get(definition.name),
+    }
+    return {name: str(value) for name, value in values.items() if value}
 
 
 def resources(context: Context) -> Resources:

@@ -8,7 +8,7 @@ from reconciler.cluster import SharedStorage
 from reconciler.cluster.batch import JobDefinition
 from reconciler.render import storage
 from reconciler.render.context import HEAD_NODE, Context, Json, attribute, present
-from reconciler.render.shell import Piece, array, joined, script
+from reconciler.render.shell import Piece, array, assign, joined, script
 
 # Batch adds parts of its own to user data, and so takes it as a multi-part archive alone (AWS Batch user guide, "Use
 # Amazon EC2 launch templates with AWS Batch").
@@ -22,23 +22,38 @@ Content-Type: text/x-shellscript
 #!/bin/bash
 """
 CLOSING = "\n--=muster=--\n"
+# The volume of the instance's own disks; no storage has a name with a capital.
+SCRATCH = "Scratch"
 
 
 def user_data(context: Context) -> Json | None:
-    """The user data of an environment's instances; None if they have nothing to mount.
+    """The user data of an environment's instances; None if they have nothing to prepare.
 
     Images optimised for ECS are of Amazon Linux 2023 here, also one that the user names.
     """
     served, lustre = _items(context, "ebs", "raid"), _items(context, "fsxLustre")
-    if not served and not lustre:
+    shared = [*served, *lustre]
+    scratch = any(definition.scratch for definition in context.batch.job_definitions)
+    if not shared and not scratch:
         return None
+    parts = {
+        "batch": True,
+        "tools": True,
+        "alinux": True,
+        "batch_shared": shared,
+        "batch_nfs": served,
+        "batch_lustre": lustre,
+        "batch_scratch": scratch,
+        "shared": scratch,
+        "scratch": scratch,
+    }
     lines = [*(_nfs(item) for item in served), *(_lustre(context, item) for item in lustre)]
-    parts = [("tools", True), ("alinux", True), ("batch", True), ("batch_nfs", served), ("batch_lustre", lustre)]
     pieces: list[Piece] = [
         OPENING,
-        *array("DIRECTORIES", ([item.mount_dir] for item in (*served, *lustre))),
-        *array("MOUNTS", lines),
-        *(script(name) for name, asked in parts if asked),
+        *(array("DIRECTORIES", ([item.mount_dir] for item in shared)) if shared else []),
+        *(array("MOUNTS", lines) if shared else []),
+        *(assign("SCRATCH", context.spec.scratch.mount_dir) if scratch else []),
+        *(script(name) for name, asked in parts.items() if asked),
         CLOSING,
     ]
     return joined(pieces)
@@ -72,6 +87,10 @@ def container(context: Context, definition: JobDefinition) -> Json:
         for mount in definition.mounts
     ]
     volumes = [_volume(known[name]) for name in dict.fromkeys(mount.storage for mount in definition.mounts)]
+    if definition.scratch:
+        path = context.spec.scratch.mount_dir
+        points.append({"SourceVolume": SCRATCH, "ContainerPath": path, "ReadOnly": False})
+        volumes.append({"Name": SCRATCH, "Host": {"SourcePath": path}})
     return present(MountPoints=points or None, Volumes=volumes or None)
 
 

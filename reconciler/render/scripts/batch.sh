@@ -1,11 +1,3 @@
-# What jobs find on the instance of a compute environment. The agent of ECS starts after this script, and by the drop-in
-# not without the mounts, at no boot: an instance that cannot have them takes no jobs instead of writing to its own disk.
+# The instance of a compute environment, before ECS's agent starts: its unit says After=cloud-final.service.
 set -Eeuo pipefail
-mkdir -p /etc/systemd/system/ecs.service.d
-{
-  echo "[Unit]"
-  printf 'RequiresMountsFor="%s"\n' "${DIRECTORIES[@]}"
-} >/etc/systemd/system/ecs.service.d/muster.conf
-printf '%s,_netdev 0 0\n' "${MOUNTS[@]}" >>/etc/fstab
-systemctl daemon-reload
-mkdir -p "${DIRECTORIES[@]}"
+umask 022

@@ -187,7 +187,7 @@ def test_a_bucket_that_is_not_there_is_one_line(world: World, batch: Batch) -> N
     ("args", "said"),
     [
         (("-jn", "no name", "true"), "'no name' is no name of a job"),
-        (("-a", "1", "true"), "than or equal to 2"),
+        (("-a", "0", "true"), "than or equal to 1"),
         (("-a", "10001", "true"), "less than or equal to 10000"),
         (("-t", "59", "true"), "Batch takes 60 s or more"),
         (("-r", "11", "true"), "less than or equal to 10"),
@@ -230,6 +230,16 @@ def test_several_nodes_need_a_definition_with_nodes(world: World, batch: Batch) 
     assert [each["targetNodes"] for each in nodes["nodePropertyOverrides"]] == ["0:0", "1:"]
     assert {each["containerOverrides"]["command"][0] for each in nodes["nodePropertyOverrides"]} == {"true"}
     assert "can be no array" in world.run("job", "submit", "-jd", "mpi", "-a", "2", "true", code=1).stderr
+
+
+@pytest.mark.parametrize(("flags", "size"), [((), 50), (("-a", "7"), 7), (("-a", "1"), None), (("-jd", "plain"), None)])
+def test_a_definition_may_say_of_what_size_arrays_are(
+    world: World, batch: Batch, flags: tuple[str, ...], size: int | None
+) -> None:
+    batch.definition("muster-demo_sweep", parameters={"muster-array-size": "50"})
+    batch.definition("muster-demo_plain", parameters={"muster-registrations": "2"})
+    world.run("job", "submit", *(flags if "-jd" in flags else ("-jd", "sweep", *flags)), "true")
+    assert submitted(batch).get("arrayProperties") == ({"size": size} if size else None)
 
 
 def test_a_share_is_for_a_fair_share_queue(world: World, batch: Batch) -> None:

@@ -82,7 +82,7 @@ HEAD_NODE = {"instanceType": "t3.small"}
 # What a cluster of Batch has for its head node alone.
 OF_THE_HEAD_NODE: dict[str, dict[str, Any]] = {
     "image": {"image": {"os": "alinux2023"}},
-    "scratch": {"scratch": {"mountDir": "/local"}},
+    "scratch": {"scratch": {"mountDir": "/local"}},  # But for jobs that want it.
     "bootstrap": {"bootstrap": {}},
     "proxy": {"proxy": "http://h:80"},
     "network.sshFrom": {"network": {"sshFrom": ["10.0.0.0/8"]}},
@@ -232,7 +232,7 @@ REFUSED = [
     ),
     *(
         Case(rules.fargate_takes_what_it_has, fargate(**{field: value}), f"{JOB}.{field}", "only for platform EC2")
-        for field, value in {"gpus": 1, "nodes": 2, "sharedMemory": 64, "privileged": True}.items()
+        for field, value in {"gpus": 1, "nodes": 2, "scratch": True, "sharedMemory": 64, "privileged": True}.items()
     ),
     Case(rules.fargate_takes_what_it_has, fargate(vcpus=3), f"{JOB}.vcpus", "Fargate has 0.25, 0.5, 1, 2, 4, 8, 16"),
     Case(rules.fargate_takes_what_it_has, fargate(vcpus=0.25, memory=3072), f"{JOB}.memory", "512, 1024, 2048 MiB"),
@@ -251,6 +251,16 @@ REFUSED = [
         f"{JOB}.mounts[1].path",
         "mounts[0] is there already",
     ),
+    Case(
+        rules.mounts_are_apart,
+        {
+            **with_efs(job(scratch=True, mounts=[{"storage": "data", "path": "/local"}])),
+            "scratch": {"mountDir": "/local"},
+        },
+        f"{JOB}.mounts[0].path",
+        "spec.scratch.mountDir is there already",
+    ),
+    Case(rules.arrays_have_jobs_of_one_node, job(arraySize=5, nodes=2), f"{JOB}.arraySize", "5: not with nodes"),
     Case(rules.arns_fit_a_role, job(secrets=SECRETS), "spec.batch.jobDefinitions", "ARNs of secrets must have at most"),
     Case(
         rules.arns_fit_a_role,

@@ -110,6 +110,8 @@ JOBS: dict[str, list[Any]] = {
     "environment": [None, {"A": "b c"}],
     "secrets": [None, {"KEY": f"{SECRET}:key::", "OTHER": PARAMETER}],
     "mounts": [None, [{"storage": "efs"}, {"storage": "shared", "path": "/mnt", "readOnly": True}]],
+    "scratch": [None, True],
+    "arraySize": [None, 100],
     "sharedMemory": [None, 64],
     "privileged": [None, True],
 }
@@ -133,8 +135,10 @@ def _job(row: Json) -> Json:
     left = {
         name: value
         for name, value in row.items()
-        if not (fargate and name in ("nodes", "gpus", "sharedMemory", "privileged"))
+        if not (fargate and name in ("nodes", "gpus", "scratch", "sharedMemory", "privileged"))
     }
+    if left["nodes" if not fargate else "arraySize"]:
+        left["arraySize"] = None
     left["image"] = f"{row['image']}-{'arm' if row['architecture'] == 'arm64' else 'x86'}"
     left["retries"] = RETRIES if row["attempts"] else None
     return present(left)

@@ -242,6 +242,11 @@ def test_a_definition_that_was_deregistered_is_registered_again_as_the_same_reso
     assert again == resources()
 
 
+def test_the_size_of_arrays_is_said_where_muster_job_submit_finds_it():
+    assert definition({"arraySize": 50})["Parameters"] == {"muster-array-size": "50"}
+    assert "Parameters" not in definition()
+
+
 def test_the_build_specification_has_several_lines():
     """CodeBuild takes one line for the path of a file."""
     assert "\n" in resources()["BuildProject"]["Properties"]["Source"]["BuildSpec"]
@@ -448,6 +453,15 @@ def test_what_instances_mount_is_a_directory_of_the_jobs_host():
     assert container["MountPoints"][-1] == {"SourceVolume": "empty", "ContainerPath": "/in", "ReadOnly": True}
 
 
+def test_a_job_that_wants_it_has_the_instances_own_disks():
+    container = definition({"scratch": True}, scratch={"mountDir": "/local"})["ContainerProperties"]
+    assert container["Volumes"] == [{"Name": "Scratch", "Host": {"SourcePath": "/local"}}]
+    assert container["MountPoints"] == [{"SourceVolume": "Scratch", "ContainerPath": "/local", "ReadOnly": False}]
+    jobs = {"jobDefinitions": [{"name": "run", "image": "app", "scratch": True}]}
+    plain, scratch = resources(), resources(batch=jobs)
+    assert next(iter(of_type(ENVIRONMENT, plain))) != next(iter(of_type(ENVIRONMENT, scratch)))
+
+
 # What an environment's instances mount is said once; so is by which head node.
 SERVED = {"headNode": HEAD_NODE, "sharedStorage": ALL_KINDS[:1]}
 
@@ -523,8 +537,8 @@ def test_the_servers_of_lustre_reach_whoever_is_there():
     assert without["FileSystemScratch2"]["Properties"]["SubnetIds"] == [subnet(1)]
 
 
-def test_instances_with_nothing_to_mount_have_no_user_data():
-    for option in ("least", "everything", "given-groups"):
+def test_instances_with_nothing_to_prepare_have_no_user_data():
+    for option in ("least", "given-groups"):
         for template in of_type("AWS::EC2::LaunchTemplate", resources(**MATRIX[option])).values():
             assert "UserData" not in template["Properties"]["LaunchTemplateData"]
 

@@ -494,3 +494,26 @@ def test_a_mount_that_cannot_be_prepared_for_keeps_jobs_away_too(instance: Boots
     assert of.boot() == 1
     assert "/lustre" in of.read("etc/systemd/system/ecs.service.d/muster.conf")
     assert of.calls("mount ") == []
+
+
+SCRATCH = {"batch": {"jobDefinitions": [{"name": "run", "image": "app", "scratch": True}]}}
+
+
+def test_an_instance_makes_one_volume_of_its_disks_for_jobs_that_want_it(instance: Boots):
+    of = instance(**SCRATCH)
+    disks = of.root / "dev/disk/by-id"
+    disks.mkdir(parents=True)
+    for number in (1, 2):
+        (disks / f"nvme-Amazon_EC2_NVMe_Instance_Storage_{number}").write_text("")
+    assert of.boot() == 0
+    assert of.calls("lvcreate")[0].startswith("lvcreate -y -n scratch -l 100%FREE -i 2 muster")
+    assert of.calls("mount ") == ["mount -o noatime /dev/muster/scratch /scratch"]
+    assert of.calls("curl") == [], "there is nothing to ask the metadata service"
+
+
+def test_an_instance_without_disks_has_a_directory_that_is_open_to_all(instance: Boots):
+    of = instance(**SCRATCH)
+    assert of.boot() == 0
+    assert of.calls("chmod") == ["chmod 1777 /scratch"]
+    assert (of.root / "scratch").is_dir()
+    assert of.calls("mount ") == []

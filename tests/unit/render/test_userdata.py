@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from reconciler.cluster import Cluster, Invalid, parse
 from reconciler.render import Site, render, userdata
 from reconciler.render.userdata import LIMIT, PARTS
+from tests.unit.render import batches
 from tests.unit.render.node import parts, shell_script
 from tests.unit.render.support import MATRIX, NETWORK, QUEUE, SITE, all_user_data, cluster, document, pins
 
@@ -23,6 +24,9 @@ from tests.unit.render.support import MATRIX, NETWORK, QUEUE, SITE, all_user_dat
 FAR_SITE = replace(SITE, artifacts_bucket="b" * 63, region="ap-northeast-99", partition="aws-cn")
 OSES = ["alinux2023", "ubuntu2204", "ubuntu2404"]
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
+# The parts that are for the instances of AWS Batch alone, and who has all of them.
+OF_BATCH = ("batch", "batch_shared", "batch_nfs", "batch_lustre", "batch_scratch")
+SCRATCH = {"jobDefinitions": [{"name": "run", "image": "app", "scratch": True}]}
 # The assignments end where our own text begins.
 FIRST_LINE = "set -Eeuo pipefail\n"
 
@@ -47,7 +51,7 @@ def test_every_script_has_its_place():
     """A file in `scripts` that nothing includes is dead, and one that is included twice is a mistake."""
     there = {path.stem for path in Path(userdata.__file__).with_name("scripts").glob("*.sh")}
     assert [name for name, _ in PARTS if [name for name, _ in PARTS].count(name) > 1] == []
-    assert {name for name, _ in PARTS} | {"batch", "batch_nfs", "batch_lustre"} == there
+    assert {name for name, _ in PARTS} | set(OF_BATCH) == there
 
 
 # Size
@@ -203,6 +207,33 @@ def test_every_string_of_the_user_is_read_back_from_the_assignments():
     ]
 
 
+def test_every_string_of_the_user_is_read_back_on_an_instance_of_batch():
+    of = batches.cluster(
+        "canary-cluster",
+        SCRATCH,
+        headNode=batches.HEAD_NODE,
+        scratch={"mountDir": "/canary-scratch"},
+        sharedStorage=[
+            {"name": "a", "mountDir": "/canary/ebs", "ebs": {}},
+            {
+                "name": "d",
+                "mountDir": "/canary/lustre",
+                "fsxLustre": {"fileSystemId": "fs-0aaaaaaaaaaaaaaaa", "mountName": "canary"},
+            },
+        ],
+    )
+    (text,) = [shell_script(text) for name, text in texts(of).items() if name.startswith("Launch")]
+    assert "canary" not in text.partition(FIRST_LINE)[2]
+    assert evaluated(text, ["DIRECTORIES", "MOUNTS", "SCRATCH"]) == [
+        ["/canary/ebs", "/canary/lustre"],
+        [
+            "255.255.255.255:/canary/ebs /canary/ebs nfs4 hard,noatime",
+            "fs-0aaaaaaaaaaaaaaaa.fsx.us-east-1.amazonaws.com@tcp:/canary /canary/lustre lustre noatime,flock",
+        ],
+        ["/canary-scratch"],
+    ]
+
+
 # The scripts themselves
 
 # SC2016: `$` in single quotes is what the user wrote. SC2329: each system has functions that a node may not need.
@@ -218,6 +249,13 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
         spec = {**MATRIX[option], "image": {**MATRIX[option].get("image", {}), "os": os}}
         for name, text in texts(cluster(**spec)).items():
             path = folder / f"{option}-{os}-{name}.sh"
+            path.write_text(shell_script(text))
+            paths.append(path)
+    for option, more in itertools.product(("head-node", "lustre-without-head-node"), ({}, SCRATCH)):
+        spec = {**batches.MATRIX[option]}
+        spec["batch"] = {**spec["batch"], **more}
+        for name, text in texts(batches.cluster(**spec)).items():
+            path = folder / f"batch-{option}-{len(more)}-{name}.sh"
             path.write_text(shell_script(text))
             paths.append(path)
     return paths
