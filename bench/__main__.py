@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import batch, cold, package, passes, peers, planning, proof, reaction, scale, world
+from bench import batch, cold, elastic, package, passes, peers, planning, proof, reaction, scale, world
 from bench.figure import Figure
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -20,6 +20,7 @@ MEASURES = {
     "world": world.measure,
     "reaction": reaction.measure,
     "batch": batch.measure,
+    "elastic": elastic.measure,
     "peers": peers.measure,
     "faults": proof.faults,
     "fuzz": proof.fuzz,

@@ -1,0 +1,159 @@
+"""How many nodes a queue needs for the jobs that wait: packed by vCPUs, memory and GPUs into what is free or comes.
+
+Jobs go first onto nodes that run others already, then onto those that are idle or on their way, and only then onto new
+ones. Of a job of several nodes all parts have their place, or none has: nodes that wait for the rest of their job cost
+and do nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.demand import Pending, Room, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """What a queue has, in nodes. `node` is what a new one has at least; `rooms` is free on the `busy` ones.
+
+    `free` have no jobs: they are idle, or on their way.
+    """
+
+    node: Shape
+    busy: int = 0
+    free: int = 0
+    rooms: Sequence[Room] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What the pending jobs need: `new` nodes beyond those there are; of the free ones, `used` for them.
+
+    `waiting` are jobs that wait for others to end, since the queue may not grow so far; `unfit` those that can never
+    start in this queue.
+    """
+
+    new: int = 0
+    used: int = 0
+    waiting: tuple[Pending, ...] = ()
+    unfit: tuple[Pending, ...] = ()
+
+
+@dataclass(slots=True)
+class _Packing:
+    """Nodes by what is free on each. `whole` have no jobs, `opened` of them are not there yet."""
+
+    node: Shape
+    whole: int
+    budget: int
+    bins: dict[Shape, int] = field(default_factory=dict[Shape, int])
+    opened: int = 0
+
+    def add(self, free: Shape, count: int) -> None:
+        if count:
+            self.bins[free] = self.bins.get(free, 0) + count
+
+    def take(self, free: Shape, count: int) -> None:
+        self.bins[free] -= count
+        if not self.bins[free]:
+            del self.bins[free]
+
+    def fitting(self, each: Shape) -> list[Shape]:
+        """What is free where such a part fits, the tightest first."""
+        return sorted(free for free in self.bins if free.holds(each))
+
+    def open(self, count: int) -> int:
+        """Nodes without jobs: so many, or as many as there may be."""
+        got = min(count, self.whole + self.budget)
+        made = max(got - self.whole, 0)
+        self.whole -= got - made
+        self.budget -= made
+        self.opened += made
+        return got
+
+
+def need(pending: Sequence[Pending], fleet: Fleet, most: int) -> Need:
+    """What pending jobs need of a queue that may have `most` nodes."""
+    packing = _Packing(fleet.node, fleet.free, max(most - fleet.busy - fleet.free, 0))
+    for room in fleet.rooms:
+        packing.add(room.free, room.count)
+    able = [job for job in pending if job.nodes <= most and fleet.node.holds(job.each)]
+    waiting = [
+        left
+        for job in sorted(able, key=lambda job: _size(job, fleet.node), reverse=True)
+        for left in _place(packing, job)
+    ]
+    unfit = tuple(job for job in pending if job.nodes > most or not fleet.node.holds(job.each))
+    return Need(packing.opened, fleet.free - packing.whole, tuple(waiting), unfit)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A node without jobs, and since when (seconds since the epoch)."""
+
+    name: str
+    since: float
+
+
+def surplus(idle: Sequence[Idle], keep: int, now: float, idle_time: float) -> tuple[str, ...]:
+    """The nodes that may go: without jobs for `idle_time` seconds, the longest first, while `keep` others stay."""
+    oldest = sorted(idle, key=lambda node: (node.since, node.name))
+    spare = max(len(idle) - keep, 0)
+    return tuple(node.name for node in oldest[:spare] if now - node.since >= idle_time)
+
+
+def _size(job: Pending, node: Shape) -> tuple[bool, int, float, Shape]:
+    """The largest first: what is small fits into the gaps of the others."""
+    return job.exclusive, job.nodes, job.each.share_of(node), job.each
+
+
+def _place(packing: _Packing, job: Pending) -> Iterator[Pending]:
+    """Give jobs their places; those that have none."""
+    left = (_single if job.nodes == 1 and not job.exclusive else _several)(packing, job)
+    if left:
+        yield Pending(job.each, job.nodes, left, job.exclusive)
+
+
+def _single(packing: _Packing, job: Pending) -> int:
+    left = job.count
+    for free in packing.fitting(job.each):
+        left -= _fill(packing, free, packing.bins[free], job.each, left)
+    each_node = packing.node.holds(job.each)
+    opened = packing.open(-(-left // each_node))
+    packing.add(packing.node, opened)
+    return left - _fill(packing, packing.node, opened, job.each, left)
+
+
+def _fill(packing: _Packing, free: Shape, count: int, each: Shape, jobs: int) -> int:
+    """Put jobs onto `count` nodes with so much free, one node after the other; how many found room."""
+    a_node = free.holds(each)
+    placed = min(jobs, a_node * count)
+    full, rest = divmod(placed, a_node)
+    packing.take(free, full + bool(rest)) if placed else None
+    packing.add(free.less(each, a_node), full)
+    packing.add(free.less(each, rest), 1 if rest else 0)
+    return placed
+
+
+def _several(packing: _Packing, job: Pending) -> int:
+    """Jobs of several nodes, or of whole ones, one after the other; how many have no place."""
+    for placed in range(job.count):
+        fitting = [] if job.exclusive else packing.fitting(job.each)
+        there = sum(packing.bins[free] for free in fitting)
+        opened = max(job.nodes - there, 0)
+        if opened > packing.whole + packing.budget:
+            return job.count - placed
+        _spread(packing, fitting, job.nodes - opened, job.each)
+        packing.open(opened)
+        if not job.exclusive:
+            packing.add(packing.node.less(job.each), opened)
+    return 0
+
+
+def _spread(packing: _Packing, fitting: Sequence[Shape], nodes: int, each: Shape) -> None:
+    """One part on each of so many nodes."""
+    for free in fitting:
+        taken = min(nodes, packing.bins[free])
+        if taken:
+            packing.take(free, taken)
+            packing.add(free.less(each), taken)
+        nodes -= taken
