@@ -4,6 +4,8 @@ import os
 
 from hypothesis import settings
 
+from tests.quick_moto import install as install_quick_moto
+
 REGION = "us-east-1"
 
 # Set on import, before any client is made. The settings of whoever runs the tests (a profile, a role, an
@@ -30,3 +32,5 @@ os.environ.update(
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+install_quick_moto()
