@@ -71,7 +71,7 @@ GRACE, BOOT, PATIENCE = 120.0, 1800.0, 300.0
 
 
 class Rule(NamedTuple):
-    """What is done where all three agree with it. `after`: not before the difference is so old (seconds)."""
+    """What is done where all three agree with it, and have for `after` seconds."""
 
     members: frozenset[Member]
     rows: frozenset[Row]
@@ -87,7 +87,7 @@ def _one(*values: T) -> frozenset[T]:
     return frozenset(values)
 
 
-# The first that fits is what is done; one whose time has not come is nothing yet.
+# The first that fits, and whose time has come, is what is done.
 RULES = (
     # Ghosts: whoever has no row has no instance.
     Rule(ANY_MEMBER, _one(Row.ABSENT), BOUND, Deed.UNBIND),
@@ -96,18 +96,20 @@ RULES = (
     # Gone, or going: jobs are queued again at once, the name is free when the instance is no more.
     Rule(_one(Member.ABSENT, Member.GOING), ANY_ROW, BOUND, Deed.UNBIND),
     Rule(_one(Member.ABSENT), ANY_ROW, ANY_HOST, Deed.DROP, GRACE),
-    Rule(_one(Member.GOING), ANY_ROW, ANY_HOST, Deed.NOTHING),
+    Rule(_one(Member.ABSENT, Member.GOING), ANY_ROW, ANY_HOST, Deed.NOTHING),
     # Joining. The scheduler's word is as good as the node's own, which may have been lost.
     Rule(THERE, _one(Row.BOOTING), UP, Deed.SAY_READY),
     Rule(THERE, _one(Row.BOOTING), ANY_HOST, Deed.SAY_FAILED, BOOT),
+    Rule(THERE, _one(Row.BOOTING), ANY_HOST, Deed.NOTHING),
+    Rule(THERE, _one(Row.READY), _one(Host.DOWN), Deed.SAY_FAILED, PATIENCE),
     Rule(THERE, _one(Row.READY), _one(Host.DOWN), Deed.BIND),
     Rule(THERE, _one(Row.READY, Row.DRAINING, Row.DRAINED), _one(Host.SILENT), Deed.SAY_FAILED, PATIENCE),
     Rule(THERE, _one(Row.READY), _one(Host.LOCKED, Host.LOCKED_BUSY), Deed.UNLOCK),
     # What an administrator has set aside is his to give back.
     Rule(THERE, _one(Row.READY), ANY_HOST, Deed.NOTHING),
-    # Leaving: no new jobs, then none, then the operator ends it.
+    # Leaving: no new jobs, then none, then the operator ends it. A silent host may have jobs yet.
     Rule(THERE, _one(Row.DRAINING), UP, Deed.LOCK),
-    Rule(THERE, _one(Row.DRAINING), _one(Host.LOCKED_BUSY), Deed.NOTHING),
+    Rule(THERE, _one(Row.DRAINING), _one(Host.LOCKED_BUSY, Host.SILENT), Deed.NOTHING),
     Rule(THERE, _one(Row.DRAINING), ANY_HOST, Deed.SAY_DRAINED),
     Rule(THERE, _one(Row.DRAINED), _one(Host.BUSY, Host.LOCKED_BUSY, Host.IDLE), Deed.SAY_DRAINING),
     Rule(THERE, _one(Row.DRAINED), ANY_HOST, Deed.NOTHING),
@@ -116,9 +118,10 @@ RULES = (
 )
 
 
-def rule_of(member: Member, row: Row, host: Host) -> Rule:
-    """The rule for a node that the lists show like this."""
-    return next(r for r in RULES if member in r.members and row in r.rows and host in r.hosts)
+def rule_of(member: Member, row: Row, host: Host, age: float) -> Rule:
+    """The rule for a node that the lists have shown like this for so long (seconds)."""
+    fits = (rule for rule in RULES if member in rule.members and row in rule.rows and host in rule.hosts)
+    return next(rule for rule in fits if age >= rule.after)
 
 
 @dataclass(frozen=True)
@@ -161,11 +164,11 @@ def tasks(
 
 def _task(member: Member, row: Known | None, host: Seen | None, about: str, now: float) -> Iterator[Task]:
     state = host.state if host else Host.DOWN
-    rule = rule_of(member, row.state if row else Row.ABSENT, state)
     since = max((each.since for each in (row, host if state is Host.SILENT else None) if each), default=now)
-    if rule.deed is not Deed.NOTHING and (not rule.after or now - since >= rule.after):
+    deed = rule_of(member, row.state if row else Row.ABSENT, state, now - since).deed
+    if deed is not Deed.NOTHING:
         instance = about if row or member is not Member.ABSENT else ""
-        yield Task(rule.deed, instance, row.name if row else "" if instance else about)
+        yield Task(deed, instance, row.name if row else "" if instance else about)
 
 
 def free_name(prefix: str, taken: Iterable[str]) -> str:

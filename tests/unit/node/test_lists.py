@@ -30,7 +30,7 @@ OLD = NOW - 10_000
 
 
 def test_every_way_in_which_the_lists_can_differ_has_a_rule() -> None:
-    used = {RULES.index(rule_of(*each)) for each in itertools.product(Member, Row, Host)}
+    used = {RULES.index(rule_of(*each)) for each in itertools.product(Member, Row, Host, (0.0, BOOT))}
     assert used == set(range(len(RULES))), "and every rule is for some of them"
 
 
@@ -47,9 +47,9 @@ def one(member: Member, row: Row, host: Host, since: float = OLD) -> list[Task]:
     [
         (Member.COMING, Row.ABSENT, Host.DOWN, Deed.ADD),
         (Member.SERVING, Row.ABSENT, Host.DOWN, Deed.ADD),
-        (Member.COMING, Row.READY, Host.DOWN, Deed.BIND),
         (Member.SERVING, Row.BOOTING, Host.IDLE, Deed.SAY_READY),
         (Member.SERVING, Row.BOOTING, Host.DOWN, Deed.SAY_FAILED),
+        (Member.SERVING, Row.READY, Host.DOWN, Deed.SAY_FAILED),
         (Member.SERVING, Row.READY, Host.SILENT, Deed.SAY_FAILED),
         (Member.SERVING, Row.READY, Host.LOCKED, Deed.UNLOCK),
         (Member.SERVING, Row.DRAINING, Host.BUSY, Deed.LOCK),
@@ -98,16 +98,20 @@ def test_what_may_come_right_by_itself_is_waited_for(member: Member, row: Row, h
     assert len(one(member, row, host, NOW - after)) == 1
 
 
+def test_a_node_that_is_ready_is_told_to_the_scheduler() -> None:
+    assert one(Member.COMING, Row.READY, Host.DOWN, NOW - PATIENCE + 1) == [Task(Deed.BIND, ID, NAME)]
+
+
 def test_a_host_that_has_just_fallen_silent_is_given_time_whatever_the_age_of_its_row() -> None:
     rows, hosts = {ID: Known(Row.READY, OLD, NAME)}, {NAME: Seen(Host.SILENT, NOW - 1)}
     assert list(tasks({ID: Member.SERVING}, rows, hosts, NOW)) == []
 
 
 def test_no_job_is_lost_to_a_node_that_is_to_leave() -> None:
-    """Whatever the lists say, a node whose host has jobs is not called drained."""
-    for member, row in itertools.product(Member, Row):
-        for host in (Host.BUSY, Host.LOCKED_BUSY):
-            assert rule_of(member, row, host).deed is not Deed.SAY_DRAINED
+    """Whatever the lists say, a node whose host has jobs, or may have, is not called drained."""
+    for member, row, age in itertools.product(Member, Row, (0.0, BOOT)):
+        for host in (Host.BUSY, Host.LOCKED_BUSY, Host.SILENT):
+            assert rule_of(member, row, host, age).deed is not Deed.SAY_DRAINED
 
 
 def test_a_name_is_given_once() -> None:
