@@ -1,0 +1,78 @@
+"""What the head node needs of a job scheduler, whichever it is.
+
+Another scheduler is a class with these methods, and its name in the spec; nothing else of the agent knows of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from node.lists import Host
+
+
+class SchedulerError(Exception):
+    """The scheduler did not answer, or not as it should. Nothing follows from that but another try."""
+
+
+@dataclass(frozen=True)
+class HostState:
+    """What the scheduler says of a host: its state, what is free of it, and why it is as it is.
+
+    vCPUs, MiB of memory, GPUs.
+    """
+
+    state: Host
+    queue: str
+    cpus: int
+    memory: int
+    gpus: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Like jobs that wait: `count` of them, each on `nodes` nodes with so much on all of them together.
+
+    `able`: they start as soon as there is room. `never`: no host of the queue could run them, by the scheduler's word.
+    """
+
+    queue: str
+    nodes: int
+    cpus: int
+    memory: int
+    gpus: int
+    exclusive: bool
+    able: bool
+    never: bool
+    reason: str
+    count: int = 1
+
+
+class Scheduler(Protocol):
+    """All methods raise SchedulerError."""
+
+    def hosts(self) -> Mapping[str, HostState]:
+        """All hosts by their names."""
+        ...
+
+    def waiting(self) -> list[Jobs]:
+        """The jobs that wait, like ones together."""
+        ...
+
+    def bind(self, name: str, address: str) -> None:
+        """A host is at this address from now on; it is used when its daemon registers."""
+        ...
+
+    def unbind(self, names: Iterable[str]) -> None:
+        """No instance stands for these hosts: their jobs are queued again, and they get no others."""
+        ...
+
+    def lock(self, names: Iterable[str]) -> None:
+        """Let what runs on these hosts end, and start nothing more."""
+        ...
+
+    def unlock(self, names: Iterable[str]) -> None:
+        """Take that back."""
+        ...

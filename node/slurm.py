@@ -1,0 +1,213 @@
+"""Slurm behind the agent: its commands, and what they print.
+
+Every host is of state CLOUD (its address is told when an instance has it) and DOWN while no instance stands for it: so
+jobs may ask for it, and wait. Seen with Slurm 22.05; of what is printed only fields that users cannot write are read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+from node.lists import Host
+from node.scheduler import HostState, Jobs, SchedulerError
+
+# Seconds that a command may take. The peer took a slow answer for a host that is down.
+PATIENCE = 60
+# Begin the reasons that are ours; others are an administrator's.
+OURS = "muster:"
+UNBOUND, LOCKED = f"{OURS} no instance", f"{OURS} leaving"
+# The widths are limits: what is longer is cut off.
+HOST_FIELDS = "".join(
+    f"{field}:200|,"
+    for field in ("NodeList", "Partition", "StateLong", "CPUsState", "Memory", "AllocMem", "Gres", "GresUsed")
+)
+JOB_FIELDS = (
+    "JobArrayID:4000|,Partition:100|,tres-alloc:400|,NumNodes:20|,NumTasks:20|,OverSubscribe:20|,"
+    "tres-per-job:200|,tres-per-node:200|,tres-per-task:200|,EligibleTime:40|,Reason:200"
+)
+# Reasons of jobs that start as soon as there is room (job reason codes, squeue(1)); others wait for something else.
+ABLE = ("None", "Resources", "Priority", "Nodes required for job are DOWN", "ReqNodeNotAvail", "NodeDown")
+NEVER = ("PartitionConfig", "PartitionNodeLimit", "BadConstraints", "Requested node configuration is not available")
+# `gres:gpu:2`, `gres/gpu:a100:2`, `gpu:a100:2(IDX:0-1)`, and `gres:gpu`, which is one.
+GPUS = re.compile(r"\bgpu(?::[A-Za-z_][\w.-]*)?(?::(\d+))?")
+MULTIPLES = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
+
+
+class Slurm:
+    """The controller that this machine's commands speak to."""
+
+    def hosts(self) -> Mapping[str, HostState]:
+        """All hosts by their names."""
+        return parse_hosts(_output("sinfo", "--all", "--noheader", "--Node", f"--Format={HOST_FIELDS}Reason:200"))
+
+    def waiting(self) -> list[Jobs]:
+        """The jobs that wait, like ones together."""
+        text = _output("squeue", "--all", "--noheader", "--states=PENDING", f"--Format={JOB_FIELDS}")
+        return parse_jobs(text, time.time())
+
+    def bind(self, name: str, address: str) -> None:
+        """Tell where a host is."""
+        _output("scontrol", "update", f"NodeName={name}", f"NodeAddr={address}", f"NodeHostName={name}")
+
+    def unbind(self, names: Iterable[str]) -> None:
+        """Take hosts for down, and queue their jobs again. That they were drained is not for who has the name next."""
+        names = list(names)
+        _update(names, "State=DOWN", f"Reason={UNBOUND}")
+        _update(names, "State=UNDRAIN")
+
+    def lock(self, names: Iterable[str]) -> None:
+        """Drain hosts."""
+        _update(names, "State=DRAIN", f"Reason={LOCKED}")
+
+    def unlock(self, names: Iterable[str]) -> None:
+        """Resume hosts."""
+        _update(names, "State=RESUME")
+
+
+def _update(names: Iterable[str], *what: str) -> None:
+    together = ",".join(sorted(names))
+    if together:
+        _output("scontrol", "update", f"NodeName={together}", *what)
+
+
+def _output(*command: str) -> str:
+    # Without it lists of an array's indexes are cut off (squeue(1), SLURM_BITSTR_LEN).
+    environment = {"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "%s"}
+    try:
+        done = subprocess.run(  # noqa: S603 - no shell; what it is given is ours
+            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, **environment}
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SchedulerError(f"{command[0]}: {error}") from error
+    if done.returncode:
+        raise SchedulerError(f"{' '.join(command[:3])}: {done.stderr.strip()[-500:] or done.returncode}")
+    return done.stdout
+
+
+def parse_hosts(text: str) -> dict[str, HostState]:
+    """What sinfo prints in HOST_FIELDS, a line a host. Raises SchedulerError."""
+    return dict(_host(line) for line in text.splitlines() if line.strip())
+
+
+def _host(line: str) -> tuple[str, HostState]:
+    name, queue, state, cpus, memory, used, gpus, gpus_used, reason = _fields(line, 9)
+    allocated, _, _, total = (int(part) for part in cpus.split("/"))
+    free = HostState(
+        host_state(state, reason, busy=allocated > 0),
+        queue.rstrip("*"),
+        total - allocated,
+        int(memory) - int(used),
+        _gpus(gpus) - _gpus(gpus_used),
+        "" if reason == "none" else reason,
+    )
+    return name, free
+
+
+def host_state(state: str, reason: str, *, busy: bool) -> Host:
+    """Slurm's state of a node, with the marks at its end (sinfo(1), node state codes), as the lists know it."""
+    word = state.rstrip("*~#!%$@^-+")
+    marks = state[len(word) :]
+    ours = reason.startswith(OURS)
+    if word in ("down", "unknown", "future") or "~" in marks:
+        return Host.DOWN if reason == UNBOUND else Host.SILENT if "*" in marks else Host.SET_ASIDE
+    if "*" in marks or word in ("inval", "error", "fail", "failing"):
+        return Host.SILENT
+    if word in ("drained", "draining"):
+        return (Host.LOCKED_BUSY if busy else Host.LOCKED) if ours else Host.SET_ASIDE
+    return Host.BUSY if busy or word == "completing" else Host.IDLE
+
+
+class _Line(NamedTuple):
+    """A line of squeue's, in JOB_FIELDS."""
+
+    identifier: str
+    queue: str
+    asked: str
+    nodes: str
+    tasks: str
+    shared: str
+    per_job: str
+    per_node: str
+    per_task: str
+    eligible: str
+    reason: str
+
+
+def parse_jobs(text: str, now: float) -> list[Jobs]:
+    """What squeue prints in JOB_FIELDS, a line a job or the rest of an array; like jobs together.
+
+    `now` is in seconds since the epoch. Raises SchedulerError.
+    """
+    counts: Counter[Jobs] = Counter()
+    for line in text.splitlines():
+        if line.strip():
+            job = _Line(*_fields(line, len(_Line._fields)))
+            counts[_job(job, now)] += array_size(job.identifier)
+    return [replace(job, count=count) for job, count in counts.items()]
+
+
+def _job(job: _Line, now: float) -> Jobs:
+    wants = dict(_pair(part) for part in job.asked.split(","))
+    reason = job.reason.partition(",")[0]
+    # A job that says its tasks alone has the fewest nodes in the one field, and those it needs in the other.
+    nodes = int(wants["node"] if wants.get("node", "1") != "1" else job.nodes.partition("-")[0])
+    # Slurm counts GPUs among a job's resources only with a database, so they are taken from how they were asked for.
+    gpus = _gpus(job.per_job) or _gpus(job.per_node) * nodes or _gpus(job.per_task) * int(job.tasks)
+    # While no host is up, that is the reason of a job that is to begin later, too.
+    later = job.eligible.isdecimal() and int(job.eligible) > now
+    return Jobs(
+        job.queue,
+        nodes,
+        int(wants.get("cpu", 1)),
+        mebibytes(wants.get("mem", "0")),
+        gpus,
+        job.shared in ("NO", "EXCLUSIVE"),
+        reason.startswith(ABLE) and not later,
+        reason.startswith(NEVER),
+        reason,
+    )
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, _, value = text.partition("=")
+    return key, value
+
+
+def array_size(identifier: str) -> int:
+    """How many jobs may run at once of what an identifier stands for: 7, 7_3, 7_[0-199%10], 7_[1,5,9-21:4]."""
+    _, bracket, rest = identifier.partition("_[")
+    if not bracket:
+        return 1
+    indexes, _, limit = rest.rstrip("]").partition("%")
+    count = sum(_range_size(part) for part in indexes.split(","))
+    return min(count, int(limit)) if limit else count
+
+
+def _range_size(part: str) -> int:
+    ends, _, step = part.partition(":")
+    first, _, last = ends.partition("-")
+    return 1 + (int(last) - int(first)) // int(step or 1) if last else 1
+
+
+def mebibytes(text: str) -> int:
+    """`1.50G`, `100M`, `0` in MiB, rounded up."""
+    number, unit = (text[:-1], text[-1]) if text[-1:] in MULTIPLES else (text, "M")
+    return -int(-float(number or 0) * MULTIPLES[unit] // 1)
+
+
+def _gpus(gres: str) -> int:
+    return sum(int(count or 1) for count in GPUS.findall(gres))
+
+
+def _fields(line: str, count: int) -> list[str]:
+    found = [field.strip() for field in line.split("|", count - 1)]
+    if len(found) != count:
+        raise SchedulerError(f"unreadable line of Slurm's: {line[:200]!r}")
+    return found

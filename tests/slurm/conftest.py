@@ -1,0 +1,159 @@
+"""A real Slurm: munged, slurmctld and, as the tests start them, the daemons of its nodes, all on this machine."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from node.slurm import Slurm
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sinfo", "scancel")
+PATIENCE = 60.0
+CONF = """
+ClusterName=demo
+SlurmctldHost=localhost
+SlurmctldPort={port}
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool-%n
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd-%n.pid
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd-%n.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+MpiDefault=none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+DefMemPerCPU=100
+ReturnToService=2
+SlurmdTimeout=5
+PrivateData=cloud
+SlurmdParameters=config_overrides
+SchedulerParameters=bf_interval=1
+GresTypes=gpu
+NodeName=cpu-[1-3] CPUs=4 RealMemory=2000 State=CLOUD NodeAddr=127.0.0.1 Port=[{cpu}]
+NodeName=gpu-[1-2] CPUs=4 RealMemory=2000 Gres=gpu:2 State=CLOUD NodeAddr=127.0.0.1 Port=[{gpu}]
+PartitionName=cpu Nodes=cpu-[1-3] Default=YES
+PartitionName=gpu Nodes=gpu-[1-2]
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without Slurm's packages there is nothing to test."""
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    for item in items:
+        if missing and "slurm" in item.path.parts:
+            why = f"needs {', '.join(missing)}: apt-get install slurmctld slurmd slurm-client munge"
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
+class RealSlurm:
+    """The controller and its nodes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+        (folder / "state").mkdir()
+        (folder / "munge.key").write_bytes(os.urandom(1024))
+        (folder / "munge.key").chmod(0o400)
+        ports = _free_ports(6)
+        text = CONF.format(
+            folder=folder, port=ports[0], cpu=",".join(map(str, ports[1:4])), gpu=",".join(map(str, ports[4:6]))
+        )
+        (folder / "slurm.conf").write_text(text)
+        (folder / "gres.conf").write_text("")
+
+    def start(self) -> None:
+        """Munge, then the controller; no node has a daemon yet."""
+        files = {"key-file": "munge.key", "socket": "munge.socket", "pid-file": "munge.pid", "log-file": "munge.log"}
+        options = [f"--{option}={self.folder}/{name}" for option, name in files.items()]
+        self.run("munge", "munged", "--foreground", "--force", f"--seed-file={self.folder}/munge.seed", *options)
+        self.until("munge", (self.folder / "munge.socket").exists)
+        self.run("slurmctld", "slurmctld", "-D", "-c")
+        self.until("the controller", lambda: self.ask("scontrol", "ping").returncode == 0)
+
+    def run(self, name: str, *command: str) -> None:
+        """Start a daemon."""
+        with (self.folder / f"{name}.out").open("wb") as out:
+            self.daemons[name] = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
+
+    def boot(self, name: str) -> None:
+        """The daemon of a node."""
+        self.run(name, "slurmd", "-D", "-N", name)
+
+    def kill(self, name: str) -> None:
+        """End a daemon at once."""
+        process = self.daemons.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        """End them all, the nodes first."""
+        for name in reversed(list(self.daemons)):
+            self.kill(name)
+
+    def ask(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """A command of Slurm's."""
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    def submit(self, script: str, *options: str) -> str:
+        """The id of a job that runs this script."""
+        text = f"#!/bin/sh\n{script}\n"
+        command = ["sbatch", "--parsable", "--output=/dev/null", f"--chdir={self.folder}", *options]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def job(self, identifier: str) -> str:
+        """A job's state, empty if it is no longer known."""
+        return self.ask("squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={identifier}").stdout.strip()
+
+    def until(self, what: str, seen: Callable[[], object]) -> None:
+        """Look again and again."""
+        end = time.monotonic() + PATIENCE
+        while not seen():
+            if time.monotonic() > end:
+                logs = [f"{path.name}: {path.read_text()[-1500:]}" for path in self.folder.glob("slurmctld.log")]
+                states = self.ask("sinfo", "--all", "-N", "-l").stdout, self.ask("squeue", "--all", "-l").stdout
+                raise AssertionError("\n".join([f"not within {PATIENCE:.0f} s: {what}", *states, *logs]))
+            time.sleep(0.1)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSlurm]:
+    made = RealSlurm(tmp_path_factory.mktemp("slurm"))
+    os.environ["SLURM_CONF"] = str(made.folder / "slurm.conf")
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+        del os.environ["SLURM_CONF"]
+
+
+@pytest.fixture
+def real(running: RealSlurm) -> Iterator[RealSlurm]:
+    """With no jobs, and no node up."""
+    Slurm().unbind(Slurm().hosts())
+    yield running
+    running.ask("scancel", "--user=root")
+    for name in [name for name in running.daemons if name.startswith(("cpu", "gpu"))]:
+        running.kill(name)
+    running.until("no jobs", lambda: not running.ask("squeue", "--noheader", "--all").stdout)
