@@ -38,7 +38,7 @@ demo: $(STAMP) ## Show the product at work on a local AWS, from sam deploy to a 
 # What runs in process runs in several; what needs a deployed control plane shares one.
 test: $(STAMP) ## Unit, integration and end-to-end tests
 	$(BIN)/python -m pytest tests/unit tests/proof tests/fuzz tests/races tests/rights tests/scale tests/soak -n auto $(PYTEST_ARGS)
-	$(BIN)/python -m pytest tests/integration tests/e2e $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/slurm tests/integration tests/e2e $(PYTEST_ARGS)
 
 unit integration e2e: $(STAMP)
 	$(BIN)/python -m pytest tests/$@ $(PYTEST_ARGS)

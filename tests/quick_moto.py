@@ -1,7 +1,7 @@
-"""moto spends a third of its time in DynamoDB on looking for keys of like names in values that have but one: cut short.
+"""moto spends a third of its time in DynamoDB on looking for names of like spelling, which is cut short here.
 
-A value of an attribute is a map of its type to it (`{"S": "text"}`). For each of the ten types moto tries that name, the
-same in other spellings, and those of aliases.
+A value of an attribute is a map of its type to it (`{"S": "text"}`). For each of the ten types moto tries that name,
+the same in other spellings, and those of aliases.
 """
 
 from typing import Any
