@@ -72,12 +72,6 @@ def every(index: int, operation: str) -> Sequence[Fault]:
 
 
 def sampled(index: int, operation: str) -> Sequence[Fault]:
-    """One fault, in turn, at each call that changes something, and at every fifth that only reads."""
-    possible = every(index, operation)
-    return [possible[index * 3 % len(possible)]] if not is_read(operation) or index % 5 == 0 else []
-
-
-def sparse(index: int, operation: str) -> Sequence[Fault]:
     """One fault, in turn, at each call that changes something in AWS, and at every 25th of the others."""
     possible = every(index, operation)
     return [possible[index * 3 % len(possible)]] if changes(operation) or index % 25 == 0 else []

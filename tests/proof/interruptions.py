@@ -114,12 +114,6 @@ def every(index: int, operation: str) -> Sequence[Interruption]:
 
 
 def sampled(index: int, operation: str) -> Sequence[Interruption]:
-    """One, in turn, at each call that changes something, and at every tenth that only reads."""
-    possible = every(index, operation)
-    return [possible[index % len(possible)]] if not is_read(operation) or index % 10 == 0 else []
-
-
-def sparse(index: int, operation: str) -> Sequence[Interruption]:
     """One, in turn, at each call that changes something in AWS, and at every 50th of the others."""
     possible = every(index, operation)
     return [possible[index % len(possible)]] if changes(operation) or index % 50 == 0 else []
