@@ -102,12 +102,22 @@ def item_case(plane: Plane, number: int) -> None:
 
 
 def _put(plane: Plane, item: Json) -> bool:
-    """Whether DynamoDB took the item. What is no item at all breaks its emulator."""
+    """Whether DynamoDB took the item. What is no item at all breaks its emulator.
+
+    It takes no name of no characters, however deep ("Supported data types and naming rules in Amazon DynamoDB"); the
+    emulator does, and then cannot give the item back.
+    """
     try:
         plane.put_raw(item)
     except NOT_TAKEN:
         return False
-    return True
+    return not _nameless({"M": item})
+
+
+def _nameless(value: Json) -> bool:
+    """Whether a value of an attribute has an attribute without a name in it."""
+    inside = value.get("M", {})
+    return "" in inside or any(map(_nameless, [*inside.values(), *value.get("L", ())]))
 
 
 def _item(plane: Plane, name: str) -> Json:
