@@ -24,5 +24,5 @@ def test_a_fault_at_any_call_changes_nothing_of_the_end(
     outcome = explore(world, scenario, every if FULL else sampled)
     tally["fault_cases"] += outcome.cases
     tally["fault_cases_failed"] += len(outcome.failures)
-    assert outcome.cases >= 3, "hardly anything was disturbed"
+    assert outcome.cases, "nothing was disturbed"
     assert not outcome.failures, "\n\n".join([f"{len(outcome.failures)} of {outcome.cases}", *outcome.failures])

@@ -30,5 +30,5 @@ def test_an_interruption_at_any_call_comes_to_the_end_that_is_wanted(
     outcome = explore(world, scenario, every if FULL else sampled, at_rest)
     tally["fault_cases"] += outcome.cases
     tally["fault_cases_failed"] += len(outcome.failures)
-    assert outcome.cases >= 3, "hardly anything was interrupted"
+    assert outcome.cases, "nothing was interrupted"
     assert not outcome.failures, "\n\n".join([f"{len(outcome.failures)} of {outcome.cases}", *outcome.failures])
