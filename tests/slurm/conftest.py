@@ -1,7 +1,9 @@
 """A real Slurm: munged, slurmctld and, as the tests start them, the daemons of its nodes, all on this machine."""
 
+import contextlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -97,9 +99,14 @@ class RealSlurm:
         process.wait()
 
     def stop(self) -> None:
-        """End them all, the nodes first."""
+        """End them all, the nodes first, and what is left of jobs whose node was killed under them."""
         for name in reversed(list(self.daemons)):
             self.kill(name)
+        ours = str(self.folder).encode()
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if int(process.name) != os.getpid() and ours in (process / "environ").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
 
     def ask(self, *command: str) -> subprocess.CompletedProcess[str]:
         """A command of Slurm's."""
