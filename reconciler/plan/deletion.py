@@ -12,8 +12,7 @@ from reconciler.actions import (
     TerminateInstances,
 )
 from reconciler.batch import QUEUE, arns, names
-from reconciler.facts import Stack, artifacts_prefix, sources_prefix
-from reconciler.names import CLUSTER_NAME
+from reconciler.facts import Stack, artifacts_prefix
 from reconciler.plan import drain
 from reconciler.plan.draft import Draft, iso
 from reconciler.record import LONGEST_FLIGHT
@@ -48,22 +47,14 @@ def plan(draft: Draft, keep: Callable[[Draft], None]) -> None:
     draft.phase("Deleting")
     draft.progress("Deleting", f"Deleting since {iso(draft.record.deleting_since or draft.now)}.")
     if draft.record.accepted is None:
-        _forget_unmade(draft)
+        # Objects below its name may be what a cluster that was let go has kept, and here nobody has looked.
+        draft.act(Forget(draft.desired.name), "Deleted", "The spec is gone, and nothing was ever made of it.")
     elif cluster and cluster.spec.deletion_policy == "Retain":
         # What lands later would stay as well, and nobody would have said so.
         if not _may_land(draft):
             _let_go(draft)
     else:
         _tear_down(draft)
-
-
-def _forget_unmade(draft: Draft) -> None:
-    """Of a spec that was never accepted there are but the sources that were sent with it. Other names have none."""
-    name = draft.desired.name
-    if CLUSTER_NAME.fullmatch(name):
-        prefix = sources_prefix(name)
-        draft.act(DeleteArtifacts(prefix), "ArtifactsDeleted", f"Deleting the objects below {prefix}.")
-    draft.act(Forget(name), "Deleted", "The spec is gone, and nothing was ever made of it.")
 
 
 def is_halfway(draft: Draft) -> bool:

@@ -871,10 +871,9 @@ ODD = ["a/nodes", "demo", "x" * 2000, "x" * 2048, "with space", "UPPER", "demo/"
 
 
 @pytest.mark.parametrize("name", ODD, ids=lambda name: name[:12])
-def test_a_spec_that_was_never_accepted_goes_with_what_was_sent_for_it_alone(plane: Plane, name: str) -> None:
-    """Nothing was made of it; what `muster apply` had sent with it goes, if it is a name that apply could send for."""
-    sources = "clusters/demo/sources/x.zip"
-    for key in ("clusters/a/nodes/x", "clusters/demo/x", "clusters/x", sources):
+def test_a_spec_that_was_never_accepted_goes_without_a_call_but_to_the_tables(plane: Plane, name: str) -> None:
+    """Also objects below its name stay: they may be what a cluster that was let go has kept."""
+    for key in ("clusters/a/nodes/x", "clusters/demo/x", "clusters/x", "clusters/demo/sources/x.zip"):
         client("s3").put_object(Bucket="artifacts", Key=key, Body=b"x")
     client("dynamodb").put_item(TableName="state", Item={"cluster": {"S": "a/nodes"}, "row": {"S": "FACTS"}})
     plane.put_raw({"name": {"S": name}, "spec": {"M": {}}})
@@ -882,12 +881,9 @@ def test_a_spec_that_was_never_accepted_goes_with_what_was_sent_for_it_alone(pla
     settle(plane, name) if name != "demo" else None
     plane.delete(name)
     assert plane.go(name).result == "forgotten"
-    to_the_bucket = {"ListObjectVersions", "DeleteObjects"}
-    assert set(plane.calls) - to_the_bucket <= {"BatchGetItem", "UpdateItem", "TransactWriteItems", "Query"}
-    assert (set(plane.calls) >= to_the_bucket) is (name == "demo")
+    assert set(plane.calls) <= {"BatchGetItem", "UpdateItem", "TransactWriteItems", "Query"}
     assert plane.store.load(name) == (None, None)
-    assert len(plane.objects()) == (3 if name == "demo" else 4)
-    assert (sources in plane.objects()) is (name != "demo")
+    assert len(plane.objects()) == 4
     assert len(plane.rows("a/nodes")) == 1
 
 

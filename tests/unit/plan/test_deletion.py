@@ -149,17 +149,10 @@ def test_a_stack_of_another_with_that_name_stays() -> None:
     assert kinds(torn(Actual(stack=stack(tags={})))) == ["DeleteArtifacts", "Forget"]
 
 
-@pytest.mark.parametrize(
-    ("name", "first"),
-    [(NAME, [DeleteArtifacts(f"clusters/{NAME}/sources/")]), ("demo/jobs", []), ("", []), ("A", [])],
-)
-def test_a_spec_that_was_never_accepted_leaves_a_record_and_what_was_sent_for_it(
-    name: str, first: list[DeleteArtifacts]
-) -> None:
-    """A name that no cluster can have could stand for a part of what another one has."""
-    never = Record(name, "uid", generation=1)
-    plan_ = planned(desired(name=name, present=False, cluster=None, rendered=None), NOTHING, never)
-    assert plan_.actions == (*first, Forget(name))
+def test_a_spec_that_was_never_accepted_leaves_only_a_record() -> None:
+    never = Record(NAME, "uid", generation=1)
+    plan_ = planned(desired(present=False, cluster=None, rendered=None), NOTHING, never)
+    assert plan_.actions == (Forget(NAME),)
 
 
 def test_a_failed_deletion_is_tried_again_and_what_blocks_it_is_named() -> None:
