@@ -1,5 +1,6 @@
 """A cluster of AWS Batch: its image built, its jobs run, its parts put back, replaced and taken away."""
 
+import base64
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from reconciler.facts import job_definition_name, job_queue_name, repository_name
+from tests.e2e.test_command import muster
 from tests.e2e.world import Cluster, Json, World
 
 FROM = "FROM public.ecr.aws/amazonlinux/amazonlinux:2023\n"
@@ -316,6 +318,46 @@ def head_node(cluster: Cluster) -> list[str]:
     return [each["State"]["Name"] for one in found for each in one["Instances"]]
 
 
+def from_head_node(cluster: Cluster) -> str:
+    """A job submitted with the rights that the head node has, and no others."""
+    batch = cluster.world.as_role(physical(cluster, "HeadRole"))("batch")
+    answer = batch.submit_job(
+        jobName="job",
+        jobQueue=job_queue_name(cluster.name, "main"),
+        jobDefinition=job_definition_name(cluster.name, "run"),
+        containerOverrides={"command": ["true"]},
+    )
+    assert batch.describe_jobs(jobs=[answer["jobId"]])["jobs"]
+    return answer["jobId"]
+
+
+def physical(cluster: Cluster, logical_id: str) -> str:
+    """The physical id of a resource of the cluster's stack."""
+    found = cluster.world.client("cloudformation").describe_stack_resource(
+        StackName=cluster.stack_name, LogicalResourceId=logical_id
+    )
+    return found["StackResourceDetail"]["PhysicalResourceId"]
+
+
+def test_a_definition_brings_its_usual_array_and_the_disks_of_its_host(cluster: Cluster, world: World) -> None:
+    definition = {"name": "run", "image": "app", "arraySize": 3, "scratch": True}
+    cluster.put({**spec(world, jobDefinitions=[definition]), "scratch": {"mountDir": "/local"}})
+    cluster.until_ready(1)
+    identifier = muster(world, "job", "submit", "-c", cluster.name, "-o", "name", "--wait", "true").strip()
+    assert job(cluster, identifier)["arrayProperties"]["size"] == 3
+    done = job(cluster, f"{identifier}:2")
+    assert done["status"] == "SUCCEEDED"
+    assert done["container"]["volumes"] == [{"name": "Scratch", "host": {"sourcePath": "/local"}}]
+    assert [each["containerPath"] for each in done["container"]["mountPoints"]] == ["/local"]
+    [template] = [environments(cluster)[0]["computeResources"]["launchTemplate"]["launchTemplateId"]]
+    [version] = world.client("ec2").describe_launch_template_versions(LaunchTemplateId=template, Versions=["$Latest"])[
+        "LaunchTemplateVersions"
+    ]
+    assert "SCRATCH=/local" in base64.b64decode(version["LaunchTemplateData"]["UserData"]).decode()
+    single = muster(world, "job", "submit", "-c", cluster.name, "-o", "name", "-a", "1", "--wait", "true").strip()
+    assert "size" not in job(cluster, single).get("arrayProperties", {})
+
+
 def test_a_head_node_serves_its_volumes_to_jobs(cluster: Cluster, world: World) -> None:
     """Its death shows, and nothing of it is left when the cluster goes."""
     mounts = {"jobDefinitions": [{"name": "run", "image": "app", "mounts": [{"storage": "data"}]}]}
@@ -324,7 +366,7 @@ def test_a_head_node_serves_its_volumes_to_jobs(cluster: Cluster, world: World) 
     status = cluster.until_ready(1)
     assert cluster.condition("HeadNodeReady")["reason"] == "Running"
     assert head_node(cluster) == ["running"]
-    until_status(cluster, submit(cluster, "true"), "SUCCEEDED")
+    until_status(cluster, from_head_node(cluster), "SUCCEEDED")
     name = job_definition_name(cluster.name, "run")
     (made,) = world.client("batch").describe_job_definitions(jobDefinitionName=name)["jobDefinitions"]
     assert made["containerProperties"]["volumes"] == [{"name": "data", "host": {"sourcePath": "/shared/data"}}]
