@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SOURCES = ("handlers", "reconciler")
+SOURCES = ("handlers", "node", "reconciler")
 REQUIREMENTS = "requirements.txt"
 MACHINES = {"x86_64": "x86_64", "arm64": "aarch64", "aarch64": "aarch64"}
 LEFT_OUT = shutil.ignore_patterns("__pycache__")

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from reconciler import actions
+from reconciler import actions, agent
 from reconciler.actions import Action, subject
 from reconciler.batch import TAG_VARIABLE
 from reconciler.cleanup import CleanupError, empty_prefix
-from reconciler.facts import artifacts_prefix, sources_prefix
+from reconciler.facts import agent_key, artifacts_prefix, sources_prefix
 from reconciler.observe import asking
 from reconciler.outcomes import AwsError, Outcome
 
@@ -91,8 +91,18 @@ def _upload(hands: Hands) -> str:
     return f"{hands.clients.s3.meta.endpoint_url}/{bucket}/{key}"
 
 
+def _upload_agent(hands: Hands, digest: str) -> None:
+    """Put what nodes run where their user data fetches it: the first of them may boot before the next pass."""
+    assert digest == agent.digest()
+    hands.clients.s3.put_object(
+        Bucket=hands.settings.artifacts_bucket, Key=agent_key(hands.cluster, digest), Body=agent.archive()
+    )
+
+
 def _stack_input(hands: Hands) -> dict[str, Any]:
     assert hands.rendered is not None
+    if hands.rendered.agent:
+        _upload_agent(hands, hands.rendered.agent)
     return {
         "TemplateURL": _upload(hands),
         "Capabilities": CAPABILITIES,

@@ -64,6 +64,11 @@ def sources_prefix(cluster: str) -> str:
     return f"{artifacts_prefix(cluster)}sources/"
 
 
+def agent_key(cluster: str, digest: str) -> str:
+    """Where the archive of what a cluster's nodes run lies in the artifacts bucket; `digest` is its SHA-256."""
+    return f"{artifacts_prefix(cluster)}agent/{digest}.pyz"
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """A CloudFormation stack as DescribeStacks shows it; `failure` is the first cause its events name."""

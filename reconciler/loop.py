@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from reconciler import agent
 from reconciler.act import MARGIN, Hands, act
 from reconciler.actions import MAKERS, Event, Forget, subject
 from reconciler.cluster import Cluster, FieldError, Invalid, parse, spec_hash
@@ -31,6 +32,7 @@ from reconciler.record import Accepted, Pending, Record
 from reconciler.render import Rendered, Site, render, required_images, required_zones
 from reconciler.render.batch.images import ImageBuild, builds
 from reconciler.resolve import resolve
+from reconciler.slurm import is_slurm, required_shapes
 from reconciler.store import Refused, Store, content_hash
 from reconciler.version import VERSION
 
@@ -51,6 +53,8 @@ NOT_IN_STACK = {
     "paused": True,
     "deletion_protection": True,
     "deletion_policy": True,
+    "idle_time": True,
+    "fleet": True,
     "queues": {"__all__": {"size", "min_size", "max_size"}},
     "batch": {"on_delete": True, "compute_environments": {"__all__": {"min_vcpus", "max_vcpus", "desired_vcpus"}}},
 }
@@ -169,7 +173,11 @@ def _accept(tools: Tools, record: Record, item: Mapping[str, Any] | None) -> tup
 
 def _pinned(cluster: Cluster, pins: Pins) -> bool:
     """Whether nothing is left to be asked: a later version of Muster may need more than the one that accepted it."""
-    return required_images(cluster) <= pins.images.keys() and required_zones(cluster) <= pins.zones.keys()
+    return (
+        required_images(cluster) <= pins.images.keys()
+        and required_zones(cluster) <= pins.zones.keys()
+        and required_shapes(cluster) <= pins.shapes.keys()
+    )
 
 
 def accepted(record: Record, cluster: Cluster, wanted: str) -> Accepted:
@@ -220,6 +228,7 @@ def rendered(settings: Settings, cluster: Cluster, pins: Pins) -> Rendered:
         cleanup_function_arn=settings.cleanup_function_arn,
         state_table=settings.state_table,
         state_table_arn=settings.state_table_arn,
+        agent=agent.digest() if is_slurm(cluster) else "",
     )
     return render(cluster, site, pins)
 

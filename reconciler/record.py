@@ -139,6 +139,9 @@ class Record:
             if name in known:
                 known[name] = kind(**known[name])
         known["sizes"] = {queue: tuple(sizes) for queue, sizes in known.get("sizes", {}).items()}
+        if "pins" in known:
+            shapes = {kind: tuple(shape) for kind, shape in known["pins"].shapes.items()}
+            known["pins"] = replace(known["pins"], shapes=shapes)
         known["environments"] = tuple(known.get("environments", ()))
         known["lease"] = Lease(
             plain.get("leaseOwner", ""), float(plain.get("leaseExpires", 0)), int(plain.get("fence", 0))

@@ -14,6 +14,7 @@ from reconciler.cluster import Cluster, FieldError, architecture
 from reconciler.observe import asking
 from reconciler.pins import Pins
 from reconciler.render import required_images
+from reconciler.slurm import required_shapes
 
 if TYPE_CHECKING:
     from reconciler.clients import Clients
@@ -37,11 +38,15 @@ def resolve(clients: Clients, cluster: Cluster, pins: Pins) -> tuple[Pins, tuple
     """The pins with what this spec needs more, and the references that do not hold. Raises AwsError."""
     with asking(f"references of cluster {cluster.metadata.name}"):
         zones, errors = _subnets(clients, cluster)
-        errors += _instance_types(clients, cluster)
+        kinds = _instance_types(clients, cluster)
+        checked = (_instance_type(*field, kinds) for field in instance_type_fields(cluster))
+        errors += [error for error in checked if error]
         images = dict(pins.images)
         for key in sorted(required_images(cluster) - images.keys()):
             images[key] = _image(clients, key)
-    return replace(pins, images=images, zones={**pins.zones, **zones}), tuple(errors)
+    shapes = {name: shape(kinds[name]) for name in sorted(required_shapes(cluster) & kinds.keys())}
+    more = replace(pins, images=images, zones={**pins.zones, **zones}, shapes={**pins.shapes, **shapes})
+    return more, tuple(errors)
 
 
 def _image(clients: Clients, key: str) -> str:
@@ -102,7 +107,16 @@ def _vpc_exists(clients: Clients, vpc: str) -> bool:
     return bool(clients.ec2.describe_vpcs(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["Vpcs"])
 
 
-def _instance_types(clients: Clients, cluster: Cluster) -> list[FieldError]:
+def shape(kind: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """What EC2 says that an instance type has: vCPUs, cores, MiB of memory, GPUs."""
+    processors, gpus = kind.get("VCpuInfo", {}), kind.get("GpuInfo", {}).get("Gpus", ())
+    vcpus = int(processors.get("DefaultVCpus", 1))
+    memory = int(kind.get("MemoryInfo", {}).get("SizeInMiB", 0))
+    return vcpus, int(processors.get("DefaultCores", vcpus)), memory, sum(int(gpu.get("Count", 0)) for gpu in gpus)
+
+
+def _instance_types(clients: Clients, cluster: Cluster) -> dict[str, Any]:
+    """What EC2 says of the instance types that there are of those that the spec names."""
     wanted = list(dict.fromkeys(name for _, name, _ in instance_type_fields(cluster)))
     found: dict[str, Any] = {}
     for start in range(0, len(wanted), FILTER_VALUES):
@@ -110,8 +124,7 @@ def _instance_types(clients: Clients, cluster: Cluster) -> list[FieldError]:
             Filters=[{"Name": "instance-type", "Values": wanted[start : start + FILTER_VALUES]}]
         )
         found |= {str(kind.get("InstanceType", "")): kind for page in pages for kind in page["InstanceTypes"]}
-    errors = (_instance_type(field, name, efa, found) for field, name, efa in instance_type_fields(cluster))
-    return [error for error in errors if error]
+    return found
 
 
 def _instance_type(field: str, name: str, efa: bool, found: Mapping[str, Any]) -> FieldError | None:

@@ -162,7 +162,8 @@ class Queue(Model):
         ge=0,
         le=5000,
         description=(
-            "Fewest nodes; default 0. With bounds, the desired size between them is set on the group by others."
+            "Fewest nodes; default 0. Between the bounds the jobs set the size with scheduler slurm; without one,"
+            " others set the desired size of the group."
         ),
     )
     max_size: int | None = Field(default=None, ge=0, le=5000, description="Most nodes; default 10. At least `minSize`.")

@@ -124,11 +124,28 @@ class Spec(Model):
                 "properties": {"batch": False, "queues": {"minItems": 1}},
                 "required": ["headNode", "queues"],
             },
+            "allOf": [
+                {
+                    "if": {"properties": {"scheduler": {"const": "slurm"}}, "required": ["scheduler"]},
+                    "then": {
+                        "properties": {
+                            "image": {"properties": {"os": {"const": "ubuntu2404"}}, "required": ["os"]},
+                            "queues": {"items": {"properties": {"name": {"not": {"const": "default"}}}}},
+                        },
+                        "required": ["image"],
+                    },
+                    "else": {"properties": {"idleTime": False, "fleet": False}},
+                }
+            ],
         }
     )
 
     scheduler: Literal["none", "slurm", "awsbatch"] = Field(
-        default="none", description="Job scheduler. slurm is not supported yet."
+        default="none",
+        description=(
+            "Job scheduler. none: queues are groups of nodes, of the sizes given. slurm: nodes come and go with the"
+            " jobs; needs `image.os` ubuntu2404. awsbatch: AWS Batch runs the jobs."
+        ),
     )
     image: Image = Field(default=Image(), description="Operating system or machine image of the nodes.")
     head_node: HeadNode | None = Field(
@@ -158,7 +175,17 @@ class Spec(Model):
     proxy: ProxyUrl | None = Field(default=None, description="HTTP proxy for the nodes' way out.")
     logs: Logs = Field(default=Logs(), description="The log group of the cluster.")
     idle_time: int | None = Field(
-        default=None, ge=1, le=10080, description="Minutes before an idle node is taken. Not supported yet."
+        default=None,
+        ge=1,
+        le=10080,
+        description="Minutes without a job after which a node goes, down to `minSize`; only with slurm. Default: 2.",
+    )
+    fleet: Literal["running", "stopped"] = Field(
+        default="running",
+        description=(
+            "stopped: no node starts, and each goes when its jobs have ended, whatever the size of its queue; what"
+            " is submitted waits. Only with scheduler slurm."
+        ),
     )
     consent: Annotated[Items[Consent], Distinct(0, 40)] = Field(
         default=(),

@@ -21,6 +21,7 @@ from reconciler.render.context import (
     ref,
 )
 from reconciler.render.site import Site
+from reconciler.slurm import is_slurm
 from reconciler.version import VERSION
 
 __all__ = [
@@ -42,7 +43,7 @@ class Rendered:
     `body` is the template, `hash` its SHA-256 in hexadecimal, `tags` what the stack is to be tagged with.
     `names` gives the logical ids of what must not be replaced or removed unasked the name by which
     `spec.consent` calls it; `retained` says of those that outlive the stack how: Retain, or Snapshot. `batch` is None
-    for a cluster without AWS Batch.
+    for a cluster without AWS Batch. `agent` is the SHA-256 of what its nodes run, empty where they run none.
     """
 
     body: str
@@ -51,6 +52,7 @@ class Rendered:
     names: dict[str, str]
     retained: dict[str, str]
     batch: BatchRendered | None = None
+    agent: str = ""
 
 
 def required_images(cluster: Cluster) -> set[str]:
@@ -95,6 +97,7 @@ def render(cluster: Cluster, site: Site, pins: Pins) -> Rendered:
         },
         retained=storage.retained(context),
         batch=batch.rendered(context) if context.spec.batch else None,
+        agent=site.agent if is_slurm(cluster) else "",
     )
 
 

@@ -7,7 +7,8 @@ TERMINATE_HOOK = "muster-terminate"
 # BEAT seconds, so that no script of the user's is cut short.
 LAUNCH_HEARTBEAT = 1800
 BEAT = 1200
-# Seconds. Nothing on a node completes this hook yet: it is the time in which the head node can read that it goes.
+# Seconds. With Slurm the head node's agent completes it as soon as the scheduler knows that the node is gone, which is
+# one pass of its. A longer time would save no job: what the operator ends is drained before.
 TERMINATE_HEARTBEAT = 60
 
 HOOKS = [

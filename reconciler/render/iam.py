@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from reconciler.cluster.model import S3Access
-from reconciler.facts import CLUSTER_TAG, NODE_TAG, OWNER_TAG, group_name
+from reconciler.facts import CLUSTER_TAG, NODE_TAG, OWNER_TAG, agent_key, group_name
 from reconciler.render.context import Context, Json, Resources, attribute, present, ref, tag_list
 from reconciler.render.notifications import QUEUE
+from reconciler.slurm import is_slurm
 
 HEAD_PROFILE = "HeadProfile"
 COMPUTE_PROFILE = "ComputeProfile"
@@ -40,7 +41,14 @@ def _common(context: Context) -> list[Json]:
         ),
         allow("Upload", ["s3:PutObject"], [f"{bucket}/{context.nodes_prefix}*"]),
         *_bootstrap(context),
+        *_agent(context, bucket),
     ]
+
+
+def _agent(context: Context, bucket: str) -> list[Json]:
+    if not is_slurm(context.cluster):
+        return []
+    return [allow("Agent", ["s3:GetObject"], [f"{bucket}/{agent_key(context.name, '*').removesuffix('.pyz')}"])]
 
 
 def _bootstrap(context: Context) -> list[Json]:
@@ -68,7 +76,28 @@ def _head(context: Context) -> list[Json]:
     return [
         allow("Messages", messages, [attribute(QUEUE, "Arn")]),
         _rows(context, rows),
+        *_watch(context),
     ]
+
+
+def _watch(context: Context) -> list[Json]:
+    """What Slurm's head node does besides: it looks at the groups, and lets go what has left Slurm."""
+    if not is_slurm(context.cluster):
+        return []
+    return [
+        allow("TerminateHook", ["autoscaling:CompleteLifecycleAction"], [_groups(context)]),
+        # Describe calls know no resource-level rights.
+        allow("Members", ["autoscaling:DescribeAutoScalingGroups"], ["*"]),
+    ]
+
+
+def _groups(context: Context) -> str:
+    """The ARNs of the cluster's groups.
+
+    A group's ARN holds an id that only AWS knows, before the name that we know. No other cluster's groups have names
+    that begin so: no cluster's name has a dot.
+    """
+    return context.site.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group_name(context.name, '*')}")
 
 
 def _attach(context: Context, volumes: list[str | Json]) -> list[Json]:
@@ -88,15 +117,12 @@ def _attach(context: Context, volumes: list[str | Json]) -> list[Json]:
 
 
 def _compute(context: Context) -> list[Json]:
-    # A group's ARN holds an id that only AWS knows, before the name that we know. No other cluster's groups have names
-    # that begin so: no cluster's name has a dot.
-    groups = context.site.arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{group_name(context.name, '*')}")
     hook = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
     rows = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     return [
         allow("Messages", ["sqs:SendMessage"], [attribute(QUEUE, "Arn")]),
         _rows(context, rows),
-        allow("LaunchHook", hook, [groups]),
+        allow("LaunchHook", hook, [_groups(context)]),
     ]
 
 

@@ -14,6 +14,7 @@ from reconciler.render.context import (
     ref,
     tag_list,
 )
+from reconciler.slurm import is_slurm
 
 # A ceiling that never binds: the reconciler moves the sizes, and a stack update must not.
 CEILING = "5000"
@@ -126,7 +127,10 @@ def _group(context: Context, queue: Queue) -> Json:
                     "Overrides": [{"InstanceType": kind} for kind in queue.instance_types],
                 },
             },
-            "NewInstancesProtectedFromScaleIn": False,
+            # Slurm's jobs: what goes is what the operator names. A node that is in service is then taken neither by a
+            # smaller size nor for the balance of zones (EC2 Auto Scaling user guide, instance scale-in protection:
+            # what it does not protect from are terminations by hand, health checks and Spot interruptions).
+            "NewInstancesProtectedFromScaleIn": is_slurm(context.cluster),
             "NotificationConfigurations": [{"NotificationTypes": NOTIFICATIONS, "TopicARN": ref(notifications.TOPIC)}],
             "Tags": [{**tag, "PropagateAtLaunch": True} for tag in tag_list(_marks(context, queue))],
             "VPCZoneIdentifier": context.subnets(queue),

@@ -1,12 +1,13 @@
 """Pieces of a shell script: plain text and references that CloudFormation fills in.
 
 All that a user wrote reaches a script through the assignments here, quoted, and in no other way. References
-are ids and addresses that AWS makes (letters, digits, `-`, `.`), and need no quotes.
+are ids and addresses that AWS makes (letters, digits, `-`, `.`, `_`, `:`, `/`), and need no quotes.
 """
 
 import base64
+import json
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from itertools import zip_longest
 
@@ -17,9 +18,21 @@ Piece = str | Json
 GAP = "\0"
 
 
-def assign(name: str, value: Piece) -> list[Piece]:
-    """NAME=value."""
-    return [f"{name}=", *_word([value]), "\n"]
+def assign(name: str, *value: Piece) -> list[Piece]:
+    """NAME=value, the value made of pieces that stand side by side."""
+    return [f"{name}=", *_word(value), "\n"]
+
+
+def flat_json(values: Mapping[str, Piece]) -> Iterator[Piece]:
+    """A JSON object of texts. A reference is a text too, and holds nothing that JSON would escape."""
+    yield "{"
+    for place, (key, value) in enumerate(values.items()):
+        yield f"{', ' if place else ''}{json.dumps(key)}: "
+        if isinstance(value, str):
+            yield json.dumps(value)
+        else:
+            yield from ('"', value, '"')
+    yield "}"
 
 
 def array(name: str, words: Iterable[Iterable[Piece]]) -> list[Piece]:

@@ -10,8 +10,9 @@ SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
 class Site:
     """Where the control plane stands.
 
-    `owner` is the name of its stack; `artifacts_bucket` the bucket's name, `state_table` the table's; the
-    rest are ARNs and AWS's own words.
+    `owner` is the name of its stack; `artifacts_bucket` the bucket's name, `state_table` the table's; `agent` is the
+    SHA-256 of what this version of the operator has nodes run, empty for clusters that need none. The rest are ARNs
+    and AWS's own words.
     """
 
     owner: str
@@ -22,6 +23,7 @@ class Site:
     cleanup_function_arn: str
     state_table: str
     state_table_arn: str
+    agent: str = ""
 
     @property
     def suffix(self) -> str:

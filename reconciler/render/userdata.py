@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from reconciler.cluster import Queue, SharedStorage
 from reconciler.cluster.model import Script
-from reconciler.facts import group_name
-from reconciler.render import hooks, storage
-from reconciler.render.context import HEAD_NODE, Context, Json, attribute
-from reconciler.render.shell import Piece, arguments, array, assign, joined, script
+from reconciler.facts import agent_key, group_name
+from reconciler.render import hooks, notifications, storage
+from reconciler.render.context import HEAD_NODE, Context, Json, attribute, ref
+from reconciler.render.shell import Piece, arguments, array, assign, flat_json, joined, script
+from reconciler.slurm import is_slurm
 
 # In bytes, before the base64 (EC2 user guide, instance user data).
 LIMIT = 16_384
@@ -52,6 +53,11 @@ class Node:
         """What it runs, without the version."""
         return self.context.spec.image.os.rstrip("0123456789")
 
+    @property
+    def slurm(self) -> bool:
+        """Whether Slurm runs the jobs."""
+        return is_slurm(self.context.cluster)
+
     def items(self, *kinds: str) -> list[SharedStorage]:
         """The shared storage of these kinds, kind by kind."""
         return [item for kind in kinds for item in self.context.spec.shared_storage if kind in item.kinds]
@@ -62,6 +68,7 @@ class Node:
 
 
 # What the head node exports comes before network file systems and the user's last script: compute nodes wait for it.
+# That script finds Slurm installed, and on a compute node it has ended before the first job comes.
 PARTS: tuple[tuple[str, Callable[[Node], object]], ...] = (
     ("tools", lambda _: True),
     ("prelude", lambda _: True),
@@ -82,7 +89,11 @@ PARTS: tuple[tuple[str, Callable[[Node], object]], ...] = (
     ("efs", lambda node: node.items("efs")),
     ("lustre", lambda node: node.items("fsxLustre")),
     ("scratch", lambda _: True),
+    ("slurm", lambda node: node.slurm),
+    ("slurm_head", lambda node: node.slurm and node.head),
+    ("slurm_compute", lambda node: node.slurm and node.queue),
     ("post_install", lambda node: phases(node)["POST"]),
+    ("slurm_join", lambda node: node.slurm and node.queue),
 )
 
 
@@ -158,6 +169,28 @@ def _file_system(node: Node, item: SharedStorage) -> list[Piece]:
     return [f"{item.mount_dir} {node.age(item)} ", storage.file_system(item)]
 
 
+def _slurm(node: Node) -> Iterator[Piece]:
+    """What the agent is, and what it has to know of its place."""
+    if not node.slurm:
+        return
+    context = node.context
+    bucket, key = context.site.artifacts_bucket, agent_key(context.name, context.site.agent)
+    yield from assign("DAEMON", "slurmctld" if node.head else "slurmd")
+    yield from assign("AGENT", f"s3://{bucket}/{key.rpartition('/')[0]}")
+    yield from assign("DIGEST", context.site.agent)
+    place: dict[str, Piece] = {
+        "cluster": context.name,
+        "region": context.site.region,
+        "table": context.site.state_table,
+        "queueUrl": ref(notifications.QUEUE),
+        "logGroup": context.log_group,
+        "queue": node.queue.name if node.queue else "",
+        "group": group_name(context.name, node.queue.name) if node.queue else "",
+        "head": attribute(HEAD_NODE, "PrivateIp") if node.queue else "",
+    }
+    yield from assign("PLACE", *flat_json(place))
+
+
 def _document(node: Node) -> Json:
     parts = (script(part) for part, asked in PARTS if asked(node))
     pieces: tuple[Iterable[Piece], ...] = (
@@ -166,6 +199,7 @@ def _document(node: Node) -> Json:
         _setup(node),
         _volumes(node),
         _file_systems(node),
+        _slurm(node),
         parts,
         [CLOSING],
     )

@@ -44,7 +44,7 @@ WRONG: dict[str, tuple[Json, str, str]] = {
     "a negative size": ({"queues": [queue(size=-1)]}, "spec.queues[0].size", "must be at least 0"),
     "two queues of one name": ({"queues": [queue(), queue()]}, "spec.queues[1].name", "compute"),
     "no queue": ({"queues": []}, "spec.queues", "must have at least 1 entries"),
-    "what is not supported yet": ({"scheduler": "slurm"}, "spec.scheduler", "not supported yet"),
+    "what is not supported yet": ({"scratch": {"encrypted": True}}, "spec.scratch.encrypted", "not supported yet"),
     "binary": ({"proxy": b"\x00\x01"}, "spec.proxy", "only text, numbers"),
     "null": ({"proxy": None}, "spec.proxy", "null is no value"),
     "a shell in a name": ({"queues": [queue("a;reboot")]}, "spec.queues[0].name", "lower-case letters"),

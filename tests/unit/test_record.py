@@ -22,6 +22,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=8,
 )
+SHAPES = st.dictionaries(TEXT, st.tuples(COUNTS, COUNTS, COUNTS, COUNTS), max_size=2)
 RECORDS = st.builds(
     Record,
     cluster=TEXT.filter(bool),
@@ -30,7 +31,7 @@ RECORDS = st.builds(
     spec_hash=TEXT.filter(bool),
     accepted=st.none() | st.builds(Accepted, COUNTS, TEXT, TEXT),
     rendering=st.none() | st.builds(Rendering, TEXT, TEXT, TEXT, HASHES, HASHES),
-    pins=st.builds(Pins, HASHES, HASHES, HASHES, st.dictionaries(TEXT, COUNTS, max_size=2)),
+    pins=st.builds(Pins, HASHES, HASHES, HASHES, *(2 * [st.dictionaries(TEXT, COUNTS, max_size=2)]), SHAPES),
     change_set=TEXT,
     unchanged=TEXT,
     sizes=st.dictionaries(TEXT, st.tuples(COUNTS, COUNTS, st.none() | COUNTS), max_size=3),

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 
 from reconciler.cluster.errors import FieldError
 from reconciler.cluster.model import Cluster
-from reconciler.cluster.rules import batch, compute, filesystems, general, network, storage, unsupported
+from reconciler.cluster.rules import batch, compute, filesystems, general, network, slurm, storage, unsupported
 
 Rule = Callable[[Cluster], Iterator[FieldError]]
 
 RULES: tuple[Rule, ...] = (
     *unsupported.RULES,
     *batch.RULES,
+    *slurm.RULES,
     *compute.RULES,
     *network.RULES,
     *storage.RULES,

@@ -34,7 +34,7 @@ ENVIRONMENT_FIELDS: dict[str, tuple[str, ...]] = {
 # Fields of a job definition that Fargate does not take.
 EC2_ALONE = ("gpus", "nodes", "scratch", "shared_memory", "privileged")
 # Fields of the spec that nothing of a Batch cluster uses, and those that its head node alone does.
-UNUSED = ("queues", "idle_time")
+UNUSED = ("queues", "idle_time", "fleet")
 OF_THE_HEAD_NODE = ("image", "bootstrap", "proxy")
 # Words of Batch for instance types that it chooses, and their processor: `optimal` goes with either.
 BUNDLES = {"default_x86_64": "x86_64", "default_arm64": "arm64"}

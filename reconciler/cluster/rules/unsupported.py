@@ -21,22 +21,10 @@ class Unsupported:
 
 TABLE: tuple[Unsupported, ...] = (
     Unsupported(
-        "spec.scheduler",
-        lambda spec: spec.scheduler,
-        lambda value: value not in ("none", "awsbatch"),
-        "use none, where the queues are groups of nodes of the sizes that the spec gives, or awsbatch",
-    ),
-    Unsupported(
         "spec.scratch.encrypted",
         lambda spec: spec.scratch.encrypted,
         lambda value: value is True,
         "use false; NVMe instance-store disks are encrypted by the hardware",
-    ),
-    Unsupported(
-        "spec.idleTime",
-        lambda spec: spec.idle_time,
-        lambda value: value is not None,
-        "remove it: nodes stay until the size of their queue changes",
     ),
 )
 

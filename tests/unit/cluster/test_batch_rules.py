@@ -98,6 +98,7 @@ REFUSED = [
         for field, part in {
             "queues": {"queues": MINIMAL["spec"]["queues"]},
             "idleTime": {"idleTime": 5},
+            "fleet": {"fleet": "running"},
             **OF_THE_HEAD_NODE,
         }.items()
     ),

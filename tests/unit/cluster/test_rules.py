@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from reconciler.cluster import Cluster, Invalid, parse
-from reconciler.cluster.rules import RULES, Rule, batch, compute, filesystems, general, network, unsupported
+from reconciler.cluster.rules import RULES, Rule, batch, compute, filesystems, general, network, slurm, unsupported
 from reconciler.cluster.rules import storage as storages
 from tests.unit.cluster.documents import (
     AMI,
@@ -27,6 +27,7 @@ class Case(NamedTuple):
     words: str
 
 
+SLURM = {"scheduler": "slurm", "image": {"os": "ubuntu2404"}}
 TWO_SUBNETS = {"network": {"subnetIds": [SUBNET, OTHER_SUBNET]}}
 LUSTRE = "spec.sharedStorage[0].fsxLustre"
 EBS = "spec.sharedStorage[0].ebs"
@@ -45,14 +46,29 @@ def scripts(*args: str) -> dict[str, Any]:
 
 
 REFUSED = [
-    Case(unsupported.not_supported_yet, {"scheduler": "slurm"}, "spec.scheduler", "not supported yet"),
-    Case(unsupported.not_supported_yet, {"idleTime": 10}, "spec.idleTime", "not supported yet"),
     Case(
         unsupported.not_supported_yet,
         {"scratch": {"encrypted": True}},
         "spec.scratch.encrypted",
         "not supported yet",
     ),
+    Case(
+        slurm.slurm_comes_with_its_system,
+        {"scheduler": "slurm"},
+        "spec.image.os",
+        '"alinux2023" (the default): scheduler slurm needs ubuntu2404: Slurm\'s packages are from its archive; '
+        "set image.os: ubuntu2404, or scheduler: none",
+    ),
+    Case(
+        slurm.slurm_comes_with_its_system,
+        {"scheduler": "slurm", "image": {"os": "ubuntu2204", "ami": AMI}},
+        "spec.image.os",
+        '"ubuntu2204": scheduler slurm needs ubuntu2404',
+    ),
+    Case(slurm.queues_are_partitions, {**SLURM, **named("a", "default")}, "spec.queues[1].name", "Slurm reserves it"),
+    Case(slurm.only_with_slurm, {"idleTime": 10}, "spec.idleTime", "10: only with scheduler slurm; remove idleTime"),
+    Case(slurm.only_with_slurm, {"fleet": "running"}, "spec.fleet", '"running": only with scheduler slurm'),
+    Case(slurm.only_with_slurm, {"scheduler": "none", "fleet": "stopped"}, "spec.fleet", "only with scheduler slurm"),
     Case(compute.queue_names_differ, named("a", "b", "a"), "spec.queues[2].name", "spec.queues[0] has this name"),
     Case(compute.size_or_bounds, queue(size=2, minSize=0), "spec.queues[0].minSize", "size excludes it"),
     Case(compute.size_or_bounds, queue(size=2, maxSize=2), "spec.queues[0].maxSize", "size excludes it"),
@@ -500,6 +516,11 @@ ACCEPTED: list[dict[str, Any]] = [
         copyTagsToBackups=True,
     ),
     lustre(deploymentType="PERSISTENT_2", perUnitStorageThroughput=1000, storageCapacity=4800),
+    SLURM,
+    {**SLURM, "idleTime": 1, "fleet": "stopped", **queue(maxSize=5000)},
+    {**SLURM, "idleTime": 10080, **queue(size=3), "image": {"os": "ubuntu2404", "ami": AMI}},
+    {**SLURM, **named("all", "none", "a-1", "a")},
+    named("default"),
     {"tags": {"name": "x", "awsome": "y", "musterer": "z"}},
     scripts("a" * 2048),
 ]
@@ -533,6 +554,8 @@ def test_every_rule_has_a_case() -> None:
 
 
 def test_all_rules_are_applied_at_once() -> None:
-    found = errors_of({"scheduler": "slurm", **queue(size=1, minSize=1), "tags": {"Name": "x"}})
+    found = errors_of(
+        {"scheduler": "slurm", "scratch": {"encrypted": True}, **queue(size=1, minSize=1), "tags": {"Name": "x"}}
+    )
 
-    assert set(found) == {"spec.scheduler", "spec.queues[0].minSize", "spec.tags.Name"}
+    assert set(found) == {"spec.image.os", "spec.scratch.encrypted", "spec.queues[0].minSize", "spec.tags.Name"}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.unit.render.support import AMI, EBS, EFS, LUSTRE, MPI, NETWORK, QUEUE, RAID, SCRIPTS, SPOT, subnet
+from tests.unit.render.support import AMI, EBS, EFS, LUSTRE, MPI, NETWORK, QUEUE, RAID, SCRIPTS, SLURM, SPOT, subnet
 
 Json = dict[str, Any]
 
@@ -32,6 +32,8 @@ OPTIONS: dict[str, Json] = {
     "boundary": {"iam": {"permissionsBoundary": "arn:aws:iam::123456789012:policy/boundary"}},
     "tags": {"tags": {"CostCenter": "physics 42", "team": "weather"}},
     "logs": {"logs": {"retentionDays": 90}},
+    # After the other systems: Slurm takes one alone.
+    "slurm": {**SLURM, "idleTime": 10, "fleet": "stopped"},
 }
 # Not for a cluster that makes its own security groups.
 GIVEN_GROUPS: Json = {"network": {"securityGroupIds": ["sg-0123456789abcdef0"]}}

@@ -6,6 +6,7 @@ from typing import Any
 
 from reconciler.cluster import Cluster, Invalid, parse
 from reconciler.render import Pins, Rendered, Site, render, required_images, required_zones
+from reconciler.slurm import required_shapes
 
 SITE = Site(
     owner="muster",
@@ -16,11 +17,14 @@ SITE = Site(
     cleanup_function_arn="arn:aws:lambda:us-east-1:123456789012:function:cleanup",
     state_table="state",
     state_table_arn="arn:aws:dynamodb:us-east-1:123456789012:table/state",
+    agent="a" * 64,
 )
 AMI = "ami-0123456789abcdef0"
 VOLUME = "vol-0123456789abcdef0"
 SYSTEM = "fs-0123456789abcdef0"
 ADDRESS = "255.255.255.255"
+QUEUE_URL = f"https://sqs.ap-northeast-99.amazonaws.com.cn/123456789012/{'q' * 80}"
+SHAPE = (8, 4, 16384, 0)
 
 
 def subnet(number: int) -> str:
@@ -51,7 +55,8 @@ def cluster(name: str = "demo", **spec: Any) -> Cluster:
 
 def pins(of: Cluster) -> Pins:
     zones = {name: ZONES.get(int(name[-2:], 16), "us-east-1c") for name in required_zones(of)}
-    return Pins(images=dict.fromkeys(required_images(of), AMI), zones=zones)
+    images, shapes = dict.fromkeys(required_images(of), AMI), dict.fromkeys(required_shapes(of), SHAPE)
+    return Pins(images=images, zones=zones, shapes=shapes)
 
 
 def rendered(of: Cluster) -> Rendered:
@@ -75,7 +80,7 @@ def storage(name: str, number: int = 0, **settings: Any) -> dict[str, Any]:
 
 
 # References as AWS fills them in, at their longest: instance and volume ids, addresses.
-FILLINGS = {"Volume": VOLUME, "FileSystem": SYSTEM, "HeadNode": ADDRESS}
+FILLINGS = {"Volume": VOLUME, "FileSystem": SYSTEM, "HeadNode": ADDRESS, "Queue": QUEUE_URL}
 
 
 def filled(piece: str | dict[str, Any]) -> str:
@@ -176,6 +181,8 @@ MPI = {
     "rootVolume": {"size": 100, "type": "io1", "iops": 2000},
 }
 
+SLURM = {"scheduler": "slurm", "image": {"os": "ubuntu2404"}}
+
 # Together they meet every option; each holds what fits together.
 MATRIX: dict[str, dict[str, Any]] = {
     "least": {},
@@ -216,4 +223,5 @@ MATRIX: dict[str, dict[str, Any]] = {
         "tags": {"CostCenter": "physics 42", "team": "weather"},
         "logs": {"retentionDays": 90},
     },
+    "slurm": {**SLURM, "queues": [QUEUE, SPOT, MPI], "idleTime": 10, "fleet": "stopped"},
 }

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.render.support import MPI, QUEUE, SPOT, of_type, resources, subnet
+from tests.unit.render.support import MPI, QUEUE, SLURM, SPOT, of_type, resources, subnet
 
 
 def group(queue: dict[str, Any], **spec: Any) -> dict[str, Any]:
@@ -23,6 +23,11 @@ def test_a_group_holds_no_size_that_moves_and_waits_for_no_signal():
     assert (properties["MinSize"], properties["MaxSize"]) == ("0", "5000")
     assert "DesiredCapacity" not in properties
     assert not {"CreationPolicy", "UpdatePolicy"} & set(of)
+
+
+def test_what_slurm_may_have_jobs_on_is_taken_by_name_alone():
+    assert group(QUEUE, **SLURM)["Properties"]["NewInstancesProtectedFromScaleIn"] is True
+    assert group(QUEUE)["Properties"]["NewInstancesProtectedFromScaleIn"] is False
 
 
 def test_a_group_launches_the_latest_version_of_its_template():

@@ -16,6 +16,7 @@ from tests.unit.render.support import (
     NETWORK,
     SCRIPTS,
     SITE,
+    SLURM,
     cluster,
     of_type,
     pins,
@@ -113,12 +114,16 @@ UNAVOIDABLE = {
     "kms:Decrypt": "the same",
     "kms:DescribeKey": "the same",
     # The user's own list.
-    "s3:GetObject": "spec.s3Access",
+    "s3:GetObject": "spec.s3Access, or what another version of the operator has nodes run",
     "s3:GetObjectVersion": "spec.s3Access",
     "s3:DeleteObject": "spec.s3Access",
     "s3:AbortMultipartUpload": "spec.s3Access",
     "s3:ListMultipartUploadParts": "spec.s3Access",
 }
+
+
+# EC2 Auto Scaling knows no resource-level rights for it (service authorization reference).
+WITHOUT_RESOURCES = {"autoscaling:DescribeAutoScalingGroups"}
 
 
 def listed(one_or_many: Any) -> list[Any]:
@@ -131,8 +136,8 @@ def test_rights_are_on_named_things(made: dict[str, Any]):
             assert statement["Effect"] == "Allow"
             actions, targets = listed(statement["Action"]), listed(statement["Resource"])
             assert all("*" not in action for action in actions)
-            assert "*" not in targets
-            if any("*" in arn for arn in targets if isinstance(arn, str)):
+            assert ("*" in targets) is (set(actions) <= WITHOUT_RESOURCES)
+            if any("*" in arn for arn in targets if isinstance(arn, str) and arn != "*"):
                 assert set(actions) <= set(UNAVOIDABLE)
 
 
@@ -200,6 +205,37 @@ def test_the_head_node_has_these_rights_and_no_more():
     }
 
 
+AGENT = {
+    "Sid": "Agent",
+    "Effect": "Allow",
+    "Action": ["s3:GetObject"],
+    "Resource": ["arn:aws:s3:::artifacts/clusters/demo/agent/*"],
+}
+
+
+def test_nodes_of_slurm_also_fetch_their_agent_and_the_head_node_looks_after_the_groups():
+    plain, slurm = resources(image=SLURM["image"]), resources(**SLURM)
+    assert rights(slurm["ComputeRole"]) == {**rights(plain["ComputeRole"]), "Agent": AGENT}
+    assert rights(slurm["HeadRole"]) == {
+        **rights(plain["HeadRole"]),
+        "Agent": AGENT,
+        "TerminateHook": {
+            "Sid": "TerminateHook",
+            "Effect": "Allow",
+            "Action": ["autoscaling:CompleteLifecycleAction"],
+            "Resource": [
+                "arn:aws:autoscaling:us-east-1:123456789012:autoScalingGroup:*:autoScalingGroupName/muster-demo.*"
+            ],
+        },
+        "Members": {
+            "Sid": "Members",
+            "Effect": "Allow",
+            "Action": ["autoscaling:DescribeAutoScalingGroups"],
+            "Resource": ["*"],
+        },
+    }
+
+
 def test_the_head_node_attaches_its_own_volumes_to_itself():
     made = resources(sharedStorage=[EBS[0], EBS[4]])
     granted = rights(made["HeadRole"])
@@ -257,7 +293,8 @@ def test_s3_access_is_what_the_user_listed():
         assert set(granted["DataReadWrite"]["Action"]) > READ | {"s3:PutObject", "s3:DeleteObject"}
 
 
-def test_the_largest_roles_keep_within_iams_quota():
+@pytest.mark.parametrize("scheduler", [{}, SLURM], ids=["none", "slurm"])
+def test_the_largest_roles_keep_within_iams_quota(scheduler: dict[str, Any]):
     """10,240 characters for all policies in a role (IAM user guide, quotas)."""
     entries = [
         {"resource": f"arn:aws:s3:::bucket{number:04d}/{'k' * 51}*", "access": ("read", "readWrite")[number % 2]}
@@ -267,6 +304,7 @@ def test_the_largest_roles_keep_within_iams_quota():
     volumes = [{"ebs": {}}] * 5 + [{"raid": {"level": 0, "volumes": 3}}] * 2
     made = resources(
         "c" * 60,
+        **scheduler,
         s3Access=entries,
         bootstrap=scripts,
         sharedStorage=[{"name": f"s{n}", "mountDir": f"/d{n}", **kind} for n, kind in enumerate(volumes)],

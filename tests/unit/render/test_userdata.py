@@ -18,7 +18,7 @@ from reconciler.render import Site, render, userdata
 from reconciler.render.userdata import LIMIT, PARTS
 from tests.unit.render import batches
 from tests.unit.render.node import parts, shell_script
-from tests.unit.render.support import MATRIX, NETWORK, QUEUE, SITE, all_user_data, cluster, document, pins
+from tests.unit.render.support import MATRIX, NETWORK, QUEUE, SITE, SLURM, all_user_data, cluster, document, pins
 
 # The longest names that AWS has: of a bucket (63), a region, a DNS suffix.
 FAR_SITE = replace(SITE, artifacts_bucket="b" * 63, region="ap-northeast-99", partition="aws-cn")
@@ -246,6 +246,8 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder = tmp_path_factory.mktemp("scripts")
     paths = []
     for option, os in itertools.product(sorted(MATRIX), OSES):
+        if MATRIX[option].get("scheduler") == "slurm" and os != SLURM["image"]["os"]:
+            continue
         spec = {**MATRIX[option], "image": {**MATRIX[option].get("image", {}), "os": os}}
         for name, text in texts(cluster(**spec)).items():
             path = folder / f"{option}-{os}-{name}.sh"

@@ -1,0 +1,1 @@
+serve muster-head head

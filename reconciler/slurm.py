@@ -1,0 +1,60 @@
+"""What the operator knows of the queues of a Slurm cluster: what their nodes have, and what the head node is told."""
+
+import json
+
+from reconciler.cluster import Cluster, Queue, Spec
+from reconciler.demand import Shape
+from reconciler.facts import group_name
+from reconciler.pins import Pins
+
+SLURM = "slurm"
+# In percent. What Slurm gives out of a machine's memory: the kernel and the daemons have the rest.
+MEMORY = 95
+# Minutes before an idle node goes, where the spec says nothing.
+IDLE_TIME = 2
+
+
+def is_slurm(cluster: Cluster) -> bool:
+    """Whether Slurm runs the cluster's jobs."""
+    return cluster.spec.scheduler == SLURM
+
+
+def idle_seconds(spec: Spec) -> float:
+    """How long a node is idle before it goes."""
+    return 60.0 * (IDLE_TIME if spec.idle_time is None else spec.idle_time)
+
+
+def required_shapes(cluster: Cluster) -> set[str]:
+    """The instance types whose shape has to be pinned: those of the queues."""
+    return {kind for queue in cluster.spec.queues for kind in queue.instance_types} if is_slurm(cluster) else set()
+
+
+def node_shape(queue: Queue, pins: Pins) -> Shape:
+    """What each node of a queue has for jobs at least, whichever of its types it is. Raises KeyError without pins."""
+    shapes = [pins.shapes[kind] for kind in queue.instance_types]
+    place = 1 if queue.disable_hyperthreading else 0
+    return Shape(
+        min(shape[place] for shape in shapes),
+        min(shape[2] for shape in shapes) * MEMORY // 100,
+        min(shape[3] for shape in shapes),
+    )
+
+
+def facts_document(cluster: Cluster, pins: Pins) -> str:
+    """What the head node has to know to configure Slurm: the same bytes for the same cluster.
+
+    Raises KeyError when `pins` lacks what `required_shapes` names.
+    """
+    spec = cluster.spec
+    queues = [
+        {
+            "name": queue.name,
+            "group": group_name(cluster.metadata.name, queue.name),
+            "max": queue.bounds.max,
+            "cpus": shape.cpus,
+            "memory": shape.memory,
+            "gpus": shape.gpus,
+        }
+        for queue, shape in ((queue, node_shape(queue, pins)) for queue in spec.queues)
+    ]
+    return json.dumps({"fleet": spec.fleet, "queues": queues}, sort_keys=True, separators=(",", ":"))
