@@ -70,6 +70,14 @@ class LocalAws:
             raise ValueError(answer.json())
         return answer.json()
 
+    def machines(self) -> dict[str, dict[str, Any]]:
+        """The instances that are machines (`local.additions.machines`), by their ids: state, pid, address, files."""
+        return urllib3.request("GET", f"{self.endpoint}/_local/machines", timeout=5).json()
+
+    def enter(self, instance_id: str) -> list[str]:
+        """What goes before a command that shall run on a machine, as root. Raises KeyError if it does not run."""
+        return self.machines()[instance_id]["enter"]
+
     def decisions(self, *, forget: bool = False) -> list[dict[str, Any]]:
         """What IAM decided (`local.additions.decisions`): role, action and whether it was allowed, each once."""
         method = "DELETE" if forget else "GET"

@@ -56,7 +56,7 @@ async def _serve(listener: socket.socket, lock: IO[str], until_eof: bool) -> Non
         threading.Thread(target=_at_eof, args=(loop, stop.set), daemon=True).start()
 
     app = register()
-    from local.additions import fleet, scheduler
+    from local.additions import fleet, machines, scheduler
 
     engines = [asyncio.create_task(each.engine.run()) for each in (fleet, scheduler)]
     for task in engines:
@@ -69,6 +69,7 @@ async def _serve(listener: socket.socket, lock: IO[str], until_eof: bool) -> Non
     lock.flush()
     await serve(app, config, shutdown_trigger=stop.wait)
     _stop_lambda_workers()
+    machines.machines.end()
     if until_eof:
         shutil.rmtree(home, ignore_errors=True)
     # At once: a stack that waits for a custom resource would keep an orderly end from coming for an hour.

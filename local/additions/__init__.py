@@ -14,6 +14,7 @@
 | `codebuild`, `builds`, `dockerfile` | CodeBuild's builds, with a container builder or without |
 | `ecr` | images of several tags, images that are not there, pages, events |
 | `processes`, `reaper`, `sessions`, `streams` | local processes for containers: end, role, log stream |
+| `machines`, `imds` | instances that run: their processes and their metadata service |
 | `functions` | Lambda's environment: the package and the SDK alone |
 | `access` | tags and roles for IAM's evaluation |
 | `decisions` | what that evaluation decided |
@@ -29,17 +30,17 @@ from typing import Any
 Asgi = Callable[..., Awaitable[None]]
 # Who wraps what another one has put in its place comes after it.
 ORDER = ("functions", "seeds", "ec2", "resources", "groups", "batch", "batch_resources", "clusters", "codebuild",
-         "ecr", "stacks", "provisioning", "access", "decisions")  # fmt: skip
+         "ecr", "stacks", "provisioning", "access", "decisions", "machines")  # fmt: skip
 
 
 def register() -> Asgi:
     """Add everything to the MiniStack of this process; returns its ASGI application."""
-    from local.additions import decisions, settings, weather
+    from local.additions import decisions, machines, settings, weather
     from local.additions.emulator import app as emulator
 
     for name in ORDER:
         import_module(f"local.additions.{name}").register()
-    own = {each.PATH: each.answer for each in (settings, decisions, weather)}
+    own = {each.PATH: each.answer for each in (settings, decisions, weather, machines)}
     app = weather.faulty(emulator.app)
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from ministack.core.responses import get_account_id, get_region, new_uuid, now_iso, request_scope
 
+from local.additions import machines
 from local.additions.emulator import autoscaling, ec2, sns, sqs
 from local.additions.events import emit
 from local.additions.inprocess import client
@@ -51,10 +52,14 @@ class Engine:
         if self._loop:
             self._loop.call_soon_threadsafe(self._changed.set)
 
+    def _on_state(self, _: str, state: str) -> None:
+        if state in ("terminated", "stopped"):
+            self.wake()
+
     async def run(self) -> None:
         """Until cancelled."""
         self._loop = asyncio.get_running_loop()
-        state_listeners.append(self.wake)
+        state_listeners.append(self._on_state)
         while True:
             self._changed.clear()
             for (account, region, _), group in autoscaling._asgs.all_items():
@@ -269,7 +274,7 @@ def _end_waiting(group: Group, member: Member, now: float) -> None:
     actions: dict[str, dict[str, Any]] = member["_actions"]
     for name, action in actions.items():
         hook = autoscaling._hooks.get(f"{group['AutoScalingGroupName']}/{name}")
-        if settings.complete_hooks or hook is None:
+        if hook is None or (settings.complete_hooks and not machines.machines.has_been(member["InstanceId"])):
             action["result"] = action["result"] or "CONTINUE"
         elif now >= action["deadline"]:
             action["result"] = action["result"] or hook["DefaultResult"]

@@ -19,8 +19,8 @@ from local.additions.settings import settings
 
 Parameters = dict[str, Any]
 MAX_USER_DATA = 16384
-# Called with an instance's id after it was stopped or terminated; Auto Scaling's health check listens here.
-state_listeners: list[Callable[[str], None]] = []
+# Called with an instance's id and each of its states; Auto Scaling's health check and the machines listen here.
+state_listeners: list[Callable[[str, str], None]] = []
 
 
 class Ec2Error(Exception):
@@ -163,7 +163,7 @@ def _place(instance: Parameters, spec: Parameters, subnet: Parameters, kind: ins
     interface = (spec.get("NetworkInterfaces") or [{}])[0]
     public = str(interface.get("AssociatePublicIpAddress", subnet.get("MapPublicIpOnLaunch", False))).lower() == "true"
     network = ipaddress.ip_network(subnet["CidrBlock"])
-    address = spec.get("PrivateIpAddress") or str(network[random.randint(4, network.num_addresses - 2)])
+    address = spec.get("PrivateIpAddress") or _free_address(network)
     instance.update(
         VpcId=subnet["VpcId"],
         PrivateIpAddress=address,
@@ -178,6 +178,13 @@ def _place(instance: Parameters, spec: Parameters, subnet: Parameters, kind: ins
     )
     if not public:
         instance.update(PublicIpAddress="", PublicDnsName="")
+
+
+def _free_address(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+    """At random. A subnet that is nearly full gives an address twice."""
+    taken = {each["PrivateIpAddress"] for each in ec2._instances.values() if each["State"]["Name"] != "terminated"}
+    tries = (str(network[random.randint(4, network.num_addresses - 2)]) for _ in range(20))
+    return next((each for each in tries if each not in taken), str(network[4]))
 
 
 def _make_volumes(instance: Parameters, spec: Parameters) -> None:
@@ -233,6 +240,5 @@ def announce(instance_id: str, state: str) -> None:
     arn = f"arn:aws:ec2:{get_region()}:{get_account_id()}:instance/{instance_id}"
     detail = {"instance-id": instance_id, "state": state}
     emit("aws.ec2", "EC2 Instance State-change Notification", detail, [arn])
-    if state in ("terminated", "stopped"):
-        for listener in state_listeners:
-            listener(instance_id)
+    for listener in state_listeners:
+        listener(instance_id, state)

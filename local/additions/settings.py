@@ -20,7 +20,14 @@ class Settings:
     """Operations of these stacks (by name) stay in progress until the name is taken off the list."""
     complete_hooks: bool = True
     """Complete lifecycle actions (launching and terminating) at once, with CONTINUE: nothing runs on the instances
-    that could do so. False leaves them to CompleteLifecycleAction and to the hook's heartbeat timeout."""
+    that could do so. False leaves them to CompleteLifecycleAction and to the hook's heartbeat timeout, as it always is
+    for instances that are machines."""
+    machines: str = ""
+    """The clusters (a glob pattern of names, an instance's tag ``muster:cluster``) whose instances are machines when
+    they are launched: processes in namespaces of their own that execute their user data. Empty for none."""
+    notices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What the metadata service of a machine (by instance id) tells of its future: ``spot``, ``rebalance``,
+    ``maintenance``, each with the members that EC2's notice shall have; those that are left out are filled in."""
     no_capacity: list[dict[str, str]] = field(default_factory=list)
     """Launches that match one of these fail with InsufficientInstanceCapacity. Keys: ``InstanceType``,
     ``SubnetId``, ``AvailabilityZone``; all that are given have to match, so ``{}`` matches every launch."""
