@@ -65,6 +65,7 @@ class Machine:
     def boot(self) -> None:
         """Begin to."""
         config = {
+            "instance": self.instance["InstanceId"],
             "hostname": self.instance["PrivateDnsName"].partition(".")[0],
             "address": self.instance["PrivateIpAddress"],
             "env": below.environment(_endpoint()),

@@ -4,6 +4,7 @@
 | --- | --- |
 | `image` | what a machine has over this host's files: stand-ins for what a node's bootstrap calls |
 | `init` | a machine's first process: its root, its user data, its end |
+| `packages` | packages without an archive |
 | `systemctl` | services without systemd |
 | `network` | the wires between machines, and this process's sockets inside of them |
 """

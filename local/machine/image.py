@@ -1,24 +1,28 @@
 """What a machine's own layer has from the start: stand-ins for what a node's bootstrap calls, and cannot do here.
 
-Packages are the host's: ``apt-get`` and ``snap`` install nothing and say so in /var/log/packages.log. ``python3`` is
-the bare interpreter with the SDK, as a distribution's with its python3-boto3 is.
+``python3`` is the bare interpreter, with the SDK once python3-boto3 is installed. ``aws`` is this environment's.
 """
 
 import sys
 from pathlib import Path
 
 from local import runtime
+from local.machine import packages
 
 _HERE = Path(__file__).resolve().parent
-LOGGED = '#!/bin/sh\necho "$0 $*" >>/var/log/{}.log\n'
+LOGGED = '#!/bin/sh\necho "$0 $*" >>/var/log/machine.log\n'
+PYTHON = """#!/bin/sh
+[ ! -e /var/lib/packages/python3-boto3 ] || export PYTHONPATH={sdk}
+PYTHONNOUSERSITE=1 exec {interpreter} "$@"
+"""
 STAND_INS = {
-    **dict.fromkeys(("apt-get", "apt", "snap", "dnf", "add-apt-repository"), LOGGED.format("packages")),
-    **dict.fromkeys(("shutdown", "reboot", "poweroff", "halt", "udevadm", "exportfs"), LOGGED.format("machine")),
-    "systemctl": "#!/bin/sh\nexec {interpreter} -IS {here}/systemctl.py \"$@\"\n",
+    **dict.fromkeys(("apt-get", "snap", "dnf"), '#!/bin/sh\nexec {interpreter} -IS {here}/packages.py "$@"\n'),
+    **dict.fromkeys(("shutdown", "reboot", "poweroff", "halt", "udevadm", "exportfs"), LOGGED),
+    "systemctl": '#!/bin/sh\nexec {interpreter} -IS {here}/systemctl.py "$@"\n',
     "journalctl": "#!/bin/sh\ncat /var/log/*.log\n",
-    "aws": "#!/bin/sh\nexec {bin}/aws \"$@\"\n",
-    "python3": "#!/bin/sh\nPYTHONPATH={sdk} PYTHONNOUSERSITE=1 exec {interpreter} \"$@\"\n",
-}  # fmt: skip
+    "aws": '#!/bin/sh\nexec {bin}/aws "$@"\n',
+    "python3": PYTHON,
+}
 
 
 def make(directory: Path) -> None:
@@ -27,6 +31,7 @@ def make(directory: Path) -> None:
     for each in (sdk, programs):
         each.mkdir(parents=True, exist_ok=True)
     runtime.link(sdk, *runtime.SDK)
+    packages.hide(directory)
     places = {
         "interpreter": runtime.interpreter(),
         "here": _HERE,

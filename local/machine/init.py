@@ -5,6 +5,7 @@ says ``up``, waits for the line ``go`` (its network is there), starts enabled se
 data, as cloud-init does: shell scripts as root, at the first boot, or at every one if the cloud-config says so.
 """
 
+import contextlib
 import email
 import json
 import os
@@ -68,7 +69,8 @@ def _run(command: list[str], env: dict[str, str], log: Path) -> int:
 
 def _heed_power() -> None:
     if sys.stdin.readline() == "halt\n":
-        os.kill(-1, signal.SIGTERM)  # all but ourselves
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGTERM)  # all but ourselves
         end = time.monotonic() + GRACE_SECONDS
         while time.monotonic() < end and len([*Path("/proc").glob("[0-9]*")]) > 1:
             time.sleep(0.02)
@@ -89,6 +91,8 @@ def _mount(directory: Path, config: dict[str, Any]) -> None:
     _call("mount", "-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys"))
     for name in ("run", "dev", "sys/fs/cgroup"):
         _call("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(root / name))
+    (root / "run/host").mkdir()
+    _call("mount", "--bind", "-o", "ro", "/usr", str(root / "run/host"))
     # slurmd does not start where there are no control groups. These it takes for those of old; they control nothing.
     (root / "sys/fs/cgroup/systemd").mkdir()
     _call("mount", "-t", "cgroup", "-o", "ro,none,name=muster", "cgroup", str(root / "sys/fs/cgroup/systemd"))
@@ -131,9 +135,11 @@ def _write_files(config: dict[str, Any]) -> None:
 def _boot(config: dict[str, Any]) -> None:
     env = config["env"]
     _run(["systemctl", "boot"], env, Path("/var/log/boot.log"))
-    scripts = Path("/var/lib/cloud/instance/scripts")
+    scripts, data = Path("/var/lib/cloud/instance/scripts"), Path("/var/lib/cloud/data")
     first = not scripts.exists()
-    scripts.mkdir(parents=True, exist_ok=True)
+    for each in (scripts, data):
+        each.mkdir(parents=True, exist_ok=True)
+    (data / "instance-id").write_text(f"{config['instance']}\n")
     always, parts = _parts(config["user_data"])
     for number, script in enumerate(parts if first or always else [], 1):
         file = scripts / f"part-{number:03}"

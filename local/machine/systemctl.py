@@ -2,8 +2,9 @@
 
 Known of a unit (systemd.unit(5), systemd.service(5), systemd.exec(5)): drop-ins, ConditionPathExists, Type (simple and
 its like, forking with a PIDFile, oneshot), Exec lines, Environment and its files, User, Group, WorkingDirectory, the
-directories under /run, /var/lib and /var/log, Restart, RestartSec, TimeoutStopSec, KillMode, StandardOutput to a file.
-Services wait for nothing: After, Requires and Wants are not read. Output goes to /var/log/<name>.log.
+directories under /run, /var/lib and /var/log, Restart, RestartSec, the limit of starts, TimeoutStopSec, KillMode, and
+StandardOutput to a file. Services wait for nothing: After, Requires and Wants are not read. Output goes to
+/var/log/<name>.log.
 
 Each service has a supervisor, which is this program too; what it knows is in /run/services/<name>. ``systemctl boot``
 is for the machine's first process: it starts what is enabled.
@@ -24,12 +25,12 @@ from pathlib import Path
 from typing import Any
 
 UNITS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system", "/lib/systemd/system")
-STATE, ENABLED = Path("/run/services"), Path("/var/lib/services")
+STATE, ENABLED, MASKS = Path("/run/services"), Path("/var/lib/services"), Path("/etc/systemd/system")
 # Started first, in this order.
 FIRST = ("munge.service", "slurmctld.service", "slurmd.service")
 STOP_SECONDS = 10.0
-# A service that ends this often within so many seconds is given up (DefaultStartLimitBurst, systemd-system.conf(5)).
-BURST, BURST_SECONDS = 5, 10.0
+# A service that ends this often within so many seconds is given up (systemd-system.conf(5), DefaultStartLimit...).
+LIMIT_STARTS, LIMIT_SECONDS = "5", 10.0
 DIRECTORIES = {"RuntimeDirectory": "/run", "StateDirectory": "/var/lib", "LogsDirectory": "/var/log"}
 UNITS_OF_TIME = {"": 1.0, "s": 1.0, "sec": 1.0, "ms": 0.001, "min": 60.0, "m": 60.0, "h": 3600.0}
 NOT_FOUND, INACTIVE = 5, 3
@@ -43,6 +44,7 @@ class Unit:
         self.settings: dict[str, list[str]] = {}
         self.state = STATE / name
         self.found = False
+        self.masked = MASKS.joinpath(name).is_symlink()
         self.instance = name.partition("@")[2].rpartition(".")[0]
         template = re.sub(r"@.*\.", "@.", name)
         for each in dict.fromkeys((template, name)):
@@ -187,21 +189,25 @@ def supervise(unit: Unit, ready: Callable[[], None]) -> None:
         _signal(unit, signal.SIGTERM)
 
     signal.signal(signal.SIGTERM, on_term)
+    limit, burst = unit.seconds("StartLimitIntervalSec", LIMIT_SECONDS), int(unit.last("StartLimitBurst", LIMIT_STARTS))
     ends: list[float] = []
     while True:
         code = _once(unit, ready)
-        ready()
-        ends = [*ends[-BURST + 1 :], time.monotonic()]
-        often = len(ends) == BURST and ends[-1] - ends[0] < BURST_SECONDS
+        ends = [*ends, time.monotonic()][-burst:]
+        often = len(ends) == burst and ends[-1] - ends[0] < limit
         if stopping or often or not _again(unit.last("Restart", "no"), code):
             break
-        time.sleep(unit.seconds("RestartSec", 0.1))
+        ready()
+        until = time.monotonic() + unit.seconds("RestartSec", 0.1)
+        while not stopping and time.monotonic() < until:
+            time.sleep(0.05)
         if stopping:
             break
     if code and not stopping:
         (unit.state / "failed").write_text(str(code))
     (unit.state / "main").unlink(missing_ok=True)
     (unit.state / "supervisor").unlink(missing_ok=True)
+    ready()
 
 
 def _again(rule: str, code: int) -> bool:
@@ -250,6 +256,9 @@ def _signal(unit: Unit, number: int) -> None:
 
 def start(unit: Unit) -> int:
     """Returns when the service's main process is there; a oneshot's, when it is over."""
+    if unit.masked:
+        print(f"Failed to start {unit.name}: Unit {unit.name} is masked.", file=sys.stderr)
+        return 1
     if unit.active():
         return 0
     if missing := unit.unmet():
@@ -257,24 +266,29 @@ def start(unit: Unit) -> int:
         return 0
     unit.state.mkdir(parents=True, exist_ok=True)
     (unit.state / "failed").unlink(missing_ok=True)
-    if unit.last("Type") == "oneshot":
-        _make_directories(unit)
-        code = _run(unit, "ExecStartPre") or _run(unit, "ExecStart")
-        if code:
-            (unit.state / "failed").write_text(str(code))
-        elif unit.last("RemainAfterExit") in ("yes", "true", "1"):
-            (unit.state / "remains").touch()
-        return int(bool(code))
+    (_start_oneshot if unit.last("Type") == "oneshot" else _start_supervisor)(unit)
+    if (unit.state / "failed").exists():
+        print(f"Job for {unit.name} failed. See /var/log/{unit.name.removesuffix('.service')}.log", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _start_oneshot(unit: Unit) -> None:
+    _make_directories(unit)
+    if code := _run(unit, "ExecStartPre") or _run(unit, "ExecStart"):
+        (unit.state / "failed").write_text(str(code))
+    elif unit.last("RemainAfterExit") in ("yes", "true", "1"):
+        (unit.state / "remains").touch()
+
+
+def _start_supervisor(unit: Unit) -> None:
+    """Wait until it says that the main process is there, or that there is none."""
     reader, writer = os.pipe()
     if os.fork() == 0:
         _become_supervisor(unit, reader, writer)
     os.close(writer)
     os.read(reader, 1)
     os.close(reader)
-    if (unit.state / "failed").exists():
-        print(f"Job for {unit.name} failed. See /var/log/{unit.name.removesuffix('.service')}.log", file=sys.stderr)
-        return 1
-    return 0
 
 
 def _become_supervisor(unit: Unit, reader: int, writer: int) -> None:
@@ -345,6 +359,9 @@ def reload_or_restart(unit: Unit) -> int:
 
 def enable(unit: Unit) -> int:
     """From the next boot on."""
+    if unit.masked:
+        print(f"Failed to enable unit: Unit {MASKS / unit.name} is masked.", file=sys.stderr)
+        return 1
     ENABLED.mkdir(parents=True, exist_ok=True)
     (ENABLED / unit.name).touch()
     return 0
@@ -353,6 +370,24 @@ def enable(unit: Unit) -> int:
 def disable(unit: Unit) -> int:
     """From the next boot on."""
     (ENABLED / unit.name).unlink(missing_ok=True)
+    return 0
+
+
+def mask(unit: Unit) -> int:
+    """Let nobody start it. What runs goes on."""
+    path = MASKS / unit.name
+    if path.is_file() and not path.is_symlink():
+        print(f"Failed to mask unit: File {path} already exists.", file=sys.stderr)
+        return 1
+    if not unit.masked:
+        path.symlink_to("/dev/null")
+    return 0
+
+
+def unmask(unit: Unit) -> int:
+    """Take that back."""
+    if unit.masked:
+        (MASKS / unit.name).unlink()
     return 0
 
 
@@ -389,11 +424,13 @@ def _say(word: str) -> None:
 VERBS: dict[str, Callable[[Unit], int]] = {
     "start": start, "stop": stop, "restart": restart, "try-restart": try_restart, "reload": reload,
     "reload-or-restart": reload_or_restart, "enable": enable, "disable": disable, "is-active": is_active,
-    "status": is_active, "is-failed": is_failed, "is-enabled": is_enabled, "reset-failed": nothing,
+    "mask": mask, "unmask": unmask, "status": is_active, "is-failed": is_failed, "is-enabled": is_enabled,
+    "reset-failed": nothing,
 }  # fmt: skip
 ALONE = ("daemon-reload", "daemon-reexec", "reset-failed")
 WITH_NOW = {"enable": start, "disable": stop}
 ASKING = (is_active, is_failed, is_enabled)
+FOR_ANY = (*ASKING, mask, unmask)
 
 
 def main() -> int:
@@ -402,7 +439,7 @@ def main() -> int:
     if words == ["boot"]:
         STATE.mkdir(parents=True, exist_ok=True)
         enabled = [each.name for each in ENABLED.glob("*")]
-        words = ["start", *sorted(enabled, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))]
+        words = ["start", *(name for name in FIRST if name in enabled), *sorted({*enabled} - {*FIRST})]
     verb, names = words[0] if words else "", words[1:]
     if verb in ALONE and not names:
         return 0
@@ -416,7 +453,7 @@ def main() -> int:
 
 def _apply(action: Callable[[Unit], int], verb: str, name: str) -> int:
     unit = Unit(name)
-    if not unit.found and action not in ASKING:
+    if not (unit.found or unit.masked or action in FOR_ANY):
         print(f"Failed to {verb} {name}: Unit {name} not found.", file=sys.stderr)
         return NOT_FOUND
     code = action(unit)

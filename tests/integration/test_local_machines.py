@@ -4,14 +4,16 @@ import base64
 import ipaddress
 import json
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local import LocalAws, fixtures
+from local import LocalAws, fixtures, local_aws
 from local.machine import unavailable
 
 pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
@@ -30,6 +32,7 @@ imds meta-data/block-device-mapping/ >devices
 imds user-data >user-data
 curl -s -o /dev/null -w '%{http_code}' http://169.254.169.254/latest/meta-data/instance-id >without-token
 export AWS_DEFAULT_REGION=us-east-1
+python3 -c 'import boto3' || apt-get -q -y -o DPkg::Lock::Timeout=300 install python3-boto3
 aws sts get-caller-identity >cli
 python3 -c 'import boto3; print(boto3.client("sts").get_caller_identity()["Arn"])' >sdk
 aws dynamodb list-tables >queues 2>&1 || echo denied >>queues
@@ -53,6 +56,10 @@ Content-Type: text/x-shellscript
 """
 MUNGE = """#!/bin/bash
 set -ex
+if command -v sinfo; then exit 1; fi
+systemctl mask slurmd
+apt-get install -y {daemon} slurm-client
+systemctl is-active munge
 echo {key} | base64 -d >/etc/munge/munge.key
 chown munge:munge /etc/munge/munge.key
 chmod 400 /etc/munge/munge.key
@@ -81,8 +88,37 @@ NODE = """
 mkdir -p /etc/systemd/system/slurmd.service.d
 printf '[Unit]\\nConditionPathExists=\\n' >/etc/systemd/system/slurmd.service.d/configless.conf
 echo 'SLURMD_OPTIONS="-N {name} --conf-server {head}:6817"' >/etc/default/slurmd
+systemctl unmask slurmd
 systemctl daemon-reload
 systemctl restart slurmd
+"""
+IMDS = """
+token=$(curl -sf -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' http://169.254.169.254/latest/api/token)
+curl -s -w '\\n%{{http_code}}' -H "X-aws-ec2-metadata-token: $token" http://169.254.169.254/latest/meta-data/{path}
+"""
+UNITS = r"""
+cd /etc/systemd/system
+cat >again.service <<'END'
+[Service]
+Environment=FIRST=one "SECOND=two"
+EnvironmentFile=-/nowhere
+User=daemon
+ExecStart=/bin/sh -c 'printf x >>/srv/count; echo $0 ${SECOND} $$(id -un) $$(wc -c </srv/count); exit 3' $FIRST
+Restart=on-failure
+RestartSec=200ms
+[Install]
+WantedBy=multi-user.target
+END
+touch /srv/count && chown daemon /srv/count
+printf '[Unit]\nConditionPathExists=/nowhere\n[Service]\nExecStart=/bin/sleep 100\n' >never.service
+printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n' >once.service
+printf '[Service]\nExecStart=/nowhere\n' >broken.service
+"""
+HOOK = """#!/bin/bash
+id=$(cat /var/lib/cloud/data/instance-id)
+sleep 1
+aws autoscaling complete-lifecycle-action --auto-scaling-group-name {group} --lifecycle-hook-name launch \\
+  --instance-id "$id" --lifecycle-action-result CONTINUE --region us-east-1
 """
 LOGS = "tail -n 30 /var/log/cloud-init-output.log /var/log/services.log /var/log/slurm*.log"
 Launch = Callable[..., dict[str, Any]]
@@ -129,6 +165,13 @@ def read(aws: LocalAws, instance: dict[str, Any], path: str) -> str:
     return file.read_text() if root and file.exists() else ""
 
 
+def imds(aws: LocalAws, instance: dict[str, Any], path: str) -> tuple[str, Any]:
+    """Status, and what the metadata service says in JSON."""
+    done = on(aws, instance, "bash", "-c", IMDS.format(path=path))
+    body, _, status = done.stdout.rpartition("\n")
+    return status, json.loads(body) if status == "200" else None
+
+
 def finished(aws: LocalAws, instance: dict[str, Any]) -> str:
     told = aws.machines()[instance["InstanceId"]]
     assert not told["error"], told
@@ -155,6 +198,15 @@ def test_a_machine_executes_its_user_data_in_its_roles_name_at_each_boot(
     assert "AccessDenied" in read(aws, instance, "/srv/queues"), log
     assert read(aws, instance, "/srv/user-data") == MULTIPART.format(ASKS)
 
+    for kind, path in {"spot": "spot/instance-action", "rebalance": "events/recommendations/rebalance"}.items():
+        assert imds(aws, instance, path)[0] == "404"
+        aws.set(notices={identifier: {kind: {}}})
+        assert imds(aws, instance, path)[0] == "200"
+    assert imds(aws, instance, "events/maintenance/scheduled") == ("200", [])
+    aws.set(notices={identifier: {"maintenance": {"Code": "instance-retirement"}, "spot": {"action": "stop"}}})
+    assert imds(aws, instance, "events/maintenance/scheduled")[1][0]["Code"] == "instance-retirement"
+    assert imds(aws, instance, "spot/instance-action")[1]["action"] == "stop"
+
     pid = aws.machines()[identifier]["pid"]
     clients("ec2").stop_instances(InstanceIds=[identifier])
     clients("ec2").start_instances(InstanceIds=[identifier])
@@ -163,7 +215,31 @@ def test_a_machine_executes_its_user_data_in_its_roles_name_at_each_boot(
     files = Path(aws.machines()[identifier]["files"])
     clients("ec2").terminate_instances(InstanceIds=[identifier])
     assert identifier not in aws.machines()
-    eventually(lambda: not files.exists() and not Path(f"/proc/{pid}").exists())
+    eventually(lambda: not files.exists() and not alive(pid))
+
+
+def test_services_are_kept_as_their_units_say(aws: LocalAws, launch: Launch, eventually: Callable[..., Any]) -> None:
+    machine = launch("")
+    eventually(lambda: aws.machines()[machine["InstanceId"]]["pid"])
+
+    def systemctl(*words: str) -> tuple[int, str]:
+        done = on(aws, machine, "systemctl", *words)
+        return done.returncode, done.stdout.strip()
+
+    assert on(aws, machine, "sh", "-c", UNITS).returncode == 0
+    assert systemctl("enable", "--now", "again", "never", "once", "absent") == (5, "")
+    assert systemctl("is-active", "again.service", "never", "once") == (0, "active\ninactive\nactive")
+    assert systemctl("is-enabled", "again", "once") == (0, "enabled\nenabled")
+    eventually(lambda: read(aws, machine, "/var/log/again.log").startswith("one two daemon 1\none two daemon 2\n"))
+    assert systemctl("mask", "again") == (1, "")  # its file is in the way
+    assert systemctl("stop", "again") == (0, "")
+    assert systemctl("is-active", "again") == (3, "inactive")
+    time.sleep(0.5)
+    assert read(aws, machine, "/var/log/again.log").count("daemon") == read(aws, machine, "/srv/count").count("x")
+    assert systemctl("mask", "other") == (0, "")
+    assert systemctl("start", "other") == (1, "")
+    assert systemctl("start", "broken") == (1, "")
+    assert systemctl("is-failed", "broken") == (0, "failed")
 
 
 def test_slurms_daemons_find_each_other(
@@ -171,9 +247,10 @@ def test_slurms_daemons_find_each_other(
 ) -> None:
     subnet = clients("ec2").describe_subnets(SubnetIds=[network.subnet_ids[0]])["Subnets"][0]
     head_at, *nodes_at = (str(ipaddress.ip_network(subnet["CidrBlock"])[number]) for number in (-11, -12, -13))
-    munge = MUNGE.format(key=base64.b64encode(os.urandom(128)).decode())
+    key = base64.b64encode(os.urandom(128)).decode()
     conf = CONTROLLER.format(address=head_at, first=nodes_at[0], second=nodes_at[1])
-    head = launch(munge + conf, PrivateIpAddress=head_at)
+    head = launch(MUNGE.format(key=key, daemon="slurmctld") + conf, PrivateIpAddress=head_at)
+    munge = MUNGE.format(key=key, daemon="slurmd")
     nodes = [
         launch(munge + NODE.format(name=f"cpu-{number}", head=head_at), PrivateIpAddress=address)
         for number, address in enumerate(nodes_at, 1)
@@ -187,3 +264,95 @@ def test_slurms_daemons_find_each_other(
     except BaseException as error:
         error.add_note("\n".join(on(aws, each, "sh", "-c", LOGS).stdout for each in (head, *nodes)))
         raise
+
+
+def test_a_groups_machines_complete_its_launch_hook_and_wait_at_its_end(
+    aws: LocalAws, clients: Any, network: fixtures.Network, image: str, name: str, role: str,
+    eventually: Callable[..., Any],
+) -> None:  # fmt: skip
+    aws.set(machines=name)
+    allow = {"Effect": "Allow", "Action": "autoscaling:CompleteLifecycleAction", "Resource": "*"}
+    clients("iam").put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=json.dumps({"Statement": [allow]}))
+    data = {
+        "ImageId": image,
+        "InstanceType": "m5.large",
+        "IamInstanceProfile": {"Name": role},
+        "UserData": base64.b64encode(HOOK.format(group=name).encode()).decode(),
+    }
+    clients("ec2").create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+    groups = clients("autoscaling")
+    transitions = {"launch": "autoscaling:EC2_INSTANCE_LAUNCHING", "end": "autoscaling:EC2_INSTANCE_TERMINATING"}
+    groups.create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        MinSize=0,
+        MaxSize=8,
+        DesiredCapacity=8,
+        LaunchTemplate={"LaunchTemplateName": name},
+        VPCZoneIdentifier=",".join(network.subnet_ids),
+        LifecycleHookSpecificationList=[
+            {"LifecycleHookName": hook, "LifecycleTransition": transition, "HeartbeatTimeout": 300}
+            for hook, transition in transitions.items()
+        ],
+        Tags=[{"Key": "muster:cluster", "Value": name, "PropagateAtLaunch": True}],
+    )
+
+    def states() -> dict[str, str]:
+        group = groups.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"][0]
+        return {each["InstanceId"]: each["LifecycleState"] for each in group["Instances"]}
+
+    eventually(lambda: [*states().values()] == ["Pending:Wait"] * 8)
+    eventually(lambda: [*states().values()] == ["InService"] * 8, 60)
+    groups.update_auto_scaling_group(AutoScalingGroupName=name, DesiredCapacity=0)
+    eventually(lambda: [*states().values()] == ["Terminating:Wait"] * 8)
+    pids = [aws.machines()[each]["pid"] for each in states()]
+    assert all(map(alive, pids))
+    for each in states():
+        groups.complete_lifecycle_action(
+            AutoScalingGroupName=name, LifecycleHookName="end", InstanceId=each, LifecycleActionResult="CONTINUE"
+        )
+    eventually(lambda: not states() and not any(map(alive, pids)))
+    groups.delete_auto_scaling_group(AutoScalingGroupName=name)
+
+
+def test_machines_of_two_local_aws_do_not_meet_and_die_with_theirs(
+    aws: LocalAws, clients: Any, eventually: Callable[..., Any]
+) -> None:
+    """Both have the same VPC. One server is killed, which leaves nothing of its machines."""
+    ours = "172.31.0.20", "172.31.0.21"
+    theirs = "172.31.0.22", "172.31.0.20"
+    others = pair(aws, *theirs, eventually)
+    with local_aws() as killed:
+        machines = pair(killed, *ours, eventually)
+        inside = machines[ours[0]]["enter"]
+        assert "refused" in connect(inside, ours[1])  # there is somebody
+        assert "No route" in connect(inside, theirs[0])
+        os.kill(killed.pid, signal.SIGKILL)
+        eventually(lambda: not any(alive(each["pid"]) for each in machines.values()), 5)
+    assert all(alive(each["pid"]) for each in others.values())
+    assert not killed.log.parent.exists()
+    clients("ec2").terminate_instances(InstanceIds=[each["id"] for each in others.values()])
+
+
+def pair(aws: LocalAws, first: str, second: str, eventually: Callable[..., Any]) -> dict[str, dict[str, Any]]:
+    """Two machines that run, by their addresses."""
+    aws.set(machines="c")
+    subnet, image = fixtures.network(aws).subnet_ids[0], fixtures.image(aws)
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "muster:cluster", "Value": "c"}]}]
+    for address in (first, second):
+        aws.client("ec2").run_instances(
+            ImageId=image, InstanceType="m5.large", MinCount=1, MaxCount=1, SubnetId=subnet,
+            PrivateIpAddress=address, TagSpecifications=tags,
+        )  # fmt: skip
+    eventually(lambda: all(each["pid"] for each in aws.machines().values()))
+    shown = aws.machines().items()
+    return {each["address"]: each | {"id": instance} for instance, each in shown if each["cluster"] == "c"}
+
+
+def connect(inside: list[str], address: str) -> str:
+    """What becomes of a connection to a port where nobody listens."""
+    command = [*inside, "bash", "-c", f"echo >/dev/tcp/{address}/9"]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False).stderr
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
