@@ -51,7 +51,7 @@ def register() -> None:
     policies with Amazon SQS"): whoever may send may send many.
 
     Batch, CodeBuild and ECS's DescribeClusters are asked upon the resource that a call names; SubmitJob upon the queue,
-    and by `batch` upon the definition.
+    and by `batch` upon the definition. CloudWatch Logs is asked upon the stream where a call names one.
 
     AWS's endpoints are reached over TLS, and policies deny whatever is not; what is on the loopback leaves no machine.
     """
@@ -87,7 +87,9 @@ BATCH = {
 
 
 def _named(service: str, _: str, path: str, __: Any, body: bytes, ___: Any) -> str:
-    """The ARN of the resource of Batch, CodeBuild or ECS that a request names; of several the first."""
+    """The ARN of the resource of Batch, CodeBuild, ECS or Logs that a request names; of several the first."""
+    if service == "logs":
+        return _log_stream(json.loads(body or b"{}"))
     if service == "batch" and path.startswith("/v1/tags/"):
         return unquote(path.removeprefix("/v1/tags/"))
     if service not in ("batch", "codebuild", "ecs") or path.startswith(("/v1/describe", "/v1/list")):
@@ -101,6 +103,11 @@ def _named(service: str, _: str, path: str, __: Any, body: bytes, ___: Any) -> s
         project = next(filter(None, named), "").rpartition("/")[2].partition(":")[0]
         return _arn("codebuild", f"project/{project}") if project else ""
     return next((batch_arn(kind, request[key]) for key, kind in BATCH.items() if request.get(key)), "")
+
+
+def _log_stream(request: dict[str, Any]) -> str:
+    group, stream = request.get("logGroupName"), request.get("logStreamName")
+    return _arn("logs", f"log-group:{group}:log-stream:{stream}") if group and stream else ""
 
 
 def batch_arn(kind: str, reference: str) -> str:

@@ -36,6 +36,8 @@ python3 -c 'import boto3' || apt-get -q -y -o DPkg::Lock::Timeout=300 install py
 aws sts get-caller-identity >cli
 python3 -c 'import boto3; print(boto3.client("sts").get_caller_identity()["Arn"])' >sdk
 aws dynamodb list-tables >queues 2>&1 || echo denied >>queues
+role=$(imds meta-data/iam/security-credentials/)
+aws logs create-log-stream --log-group-name "$role" --log-stream-name "boot-$(date +%s%N)"
 echo $((1 + $(cat boots || echo 0))) >boots
 """
 MULTIPART = """Content-Type: multipart/mixed; boundary="=x="
@@ -146,7 +148,7 @@ def launch(aws: LocalAws, clients: Any, network: fixtures.Network, image: str, n
 
 @pytest.fixture
 def role(clients: Any, name: str) -> str:
-    """An instance profile with a role of its name, which may do nothing."""
+    """An instance profile with a role of its name."""
     iam = clients("iam")
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Statement": [TRUST]}))
     iam.create_instance_profile(InstanceProfileName=name)
@@ -181,6 +183,9 @@ def finished(aws: LocalAws, instance: dict[str, Any]) -> str:
 def test_a_machine_executes_its_user_data_in_its_roles_name_at_each_boot(
     aws: LocalAws, clients: Any, launch: Launch, role: str, eventually: Callable[..., Any]
 ) -> None:
+    stream = {"Effect": "Allow", "Action": "logs:CreateLogStream", "Resource": f"arn:*:logs:*:*:log-group:{role}:*"}
+    clients("iam").put_role_policy(RoleName=role, PolicyName="p", PolicyDocument=json.dumps({"Statement": [stream]}))
+    clients("logs").create_log_group(logGroupName=role)
     instance = launch(MULTIPART.format(ASKS), IamInstanceProfile={"Name": role})
     identifier, address = instance["InstanceId"], instance["PrivateIpAddress"]
     first = eventually(lambda: finished(aws, instance))
@@ -212,6 +217,7 @@ def test_a_machine_executes_its_user_data_in_its_roles_name_at_each_boot(
     clients("ec2").start_instances(InstanceIds=[identifier])
     eventually(lambda: finished(aws, instance) > first)
     assert read(aws, instance, "/srv/boots") == "2\n"
+    assert len(clients("logs").describe_log_streams(logGroupName=role)["logStreams"]) == 2
     files = Path(aws.machines()[identifier]["files"])
     clients("ec2").terminate_instances(InstanceIds=[identifier])
     assert identifier not in aws.machines()
