@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reconciler.slurm import is_slurm
 from tests.rights.granted import declared, granted
 from tests.rights.scenarios import SCENARIOS
 from tests.rights.table import documented, exercised
@@ -34,12 +35,13 @@ COMMANDS: dict[str, set[str]] = {
     "logs create-log-stream": {"logs:CreateLogStream"},
     "logs put-log-events": {"logs:PutLogEvents"},
     "s3 cp --quiet -": {"s3:PutObject"},
+    's3 cp --quiet "$AGENT': {"s3:GetObject"},
     's3 cp --quiet "$1"': {"s3:GetObject"},
     'autoscaling "$1"': {"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"},
     # With the rights on the key of an encrypted volume that whoever attaches it has to have (EBS User Guide).
     "ec2 attach-volume": {"ec2:AttachVolume", "kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"},
 }
-# Rights for what the nodes' program does, which is not written yet: the rows and messages that are the nodes' own.
+# The rows and messages that are the nodes' own: what their agent does with Slurm, and what others may do without.
 PROMISED: dict[str, set[str]] = {
     "HeadRole": {
         "dynamodb:DeleteItem",
@@ -52,6 +54,8 @@ PROMISED: dict[str, set[str]] = {
     },
     "ComputeRole": {"dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "sqs:SendMessage"},
 }
+# Besides, with Slurm: the head node's agent looks at the groups, and lets go what has left Slurm.
+WITH_SLURM = {"autoscaling:CompleteLifecycleAction", "autoscaling:DescribeAutoScalingGroups"}
 # spec.s3Access, by its documentation: "list and get", "also put and delete", of objects of any size and version.
 S3_ACCESS = {
     "s3:AbortMultipartUpload",
@@ -73,8 +77,9 @@ def test_a_node_may_do_what_its_user_data_does_and_what_is_promised_of_it(option
         used = {right for command in _commands(resources, kind) for right in _needs(command)}
         may = _actions(resources[role])
         assert used - may <= ({"s3:GetObject"} if of.spec.bootstrap else set()), "scripts may come over https alone"
-        assert may - used - PROMISED[role] - (S3_ACCESS if of.spec.s3_access else set()) == set()
-        assert may >= PROMISED[role]
+        promised = PROMISED[role] | (WITH_SLURM if role == "HeadRole" and is_slurm(of) else set())
+        assert may - used - promised - (S3_ACCESS if of.spec.s3_access else set()) == set()
+        assert may >= promised
 
 
 def _commands(resources: dict[str, Any], kind: str) -> list[str]:

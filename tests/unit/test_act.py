@@ -4,12 +4,13 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from botocore.stub import Stubber
 
-from reconciler import actions
+from reconciler import actions, agent
 from reconciler.act import ALREADY, Hands, act
 from reconciler.actions import Action
 from reconciler.outcomes import AwsError, Outcome
@@ -67,6 +68,32 @@ def test_to_create_uploads_the_template_first(plane: Plane, hands: Hands) -> Non
     key = f"clusters/demo/templates/{HASH}.json"
     assert sent["TemplateURL"].endswith(f"/{BUCKET}/{key}")
     assert client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read().decode() == TEMPLATE
+
+
+def agents(plane: Plane) -> list[str]:
+    return [key for key in plane.objects() if "/agent/" in key]
+
+
+def test_what_nodes_run_is_there_before_the_first_of_them(plane: Plane, hands: Hands) -> None:
+    made = replace(hands, rendered=rendered(HASH, body=TEMPLATE, agent=agent.digest()))
+    create(made)
+    key = f"clusters/demo/agent/{agent.digest()}.pyz"
+    assert client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read() == agent.archive()
+    plane.cloudformation.end("CREATE_COMPLETE")
+    act(made, actions.CreateChangeSet(STACK, "muster-1", HASH))
+    assert set(agents(plane)) == {key}
+
+
+def test_no_node_is_launched_that_would_look_for_its_agent_in_vain(plane: Plane, hands: Hands) -> None:
+    plane.clients.faults["PutObject"] = ("SlowDown", "slow down")
+    with pytest.raises(AwsError):
+        create(replace(hands, rendered=rendered(HASH, body=TEMPLATE, agent=agent.digest())))
+    assert plane.cloudformation.stacks == []
+
+
+def test_nodes_without_an_agent_are_sent_none(plane: Plane, hands: Hands) -> None:
+    create(hands)
+    assert agents(plane) == []
 
 
 @pytest.mark.parametrize("token", ["create-1", "another-life"])

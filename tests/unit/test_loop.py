@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from reconciler import loop
+from reconciler import agent, loop
 from reconciler.batch import BatchFacts
 from reconciler.cluster import Cluster, Invalid, parse, to_item
 from reconciler.facts import Actual
@@ -322,6 +322,19 @@ def test_what_a_newer_version_needs_is_asked_for_of_a_spec_that_is_accepted(read
     assert ready.condition("Ready") == ("True", "AsSpecified")
 
 
+def test_what_slurm_has_to_know_of_instance_types_is_asked_for_and_kept(plane: Plane) -> None:
+    slurm: dict[str, Any] = {"scheduler": "slurm", "image": {"os": "ubuntu2404", "ami": support.AMI}}
+    plane.put(**slurm, queues=queue(maxSize=4))
+    plane.go()
+    shapes = {"c7i.large": (2, 1, 4096, 0)}
+    assert stored(plane).pins.shapes == shapes
+    assert [key for key in plane.objects() if "/agent/" in key] == [f"clusters/demo/agent/{agent.digest()}.pyz"]
+    record = plane.store.take(stored(plane), "test", 60, plane.now)
+    plane.store.report(record.remember(pins=replace(record.pins, shapes={})), [], plane.now)
+    plane.go()
+    assert stored(plane).pins.shapes == shapes
+
+
 def test_and_of_one_that_is_refused_it_is_told(ready: Plane) -> None:
     forget_pins(ready)
     ready.put_raw({"name": {"S": NAME}})
@@ -394,6 +407,9 @@ def test_what_no_template_depends_on_is_not_in_the_stacks_hash(plane: Plane) -> 
         {"queues": queue(size=9)},
         {"queues": queue(minSize=1, maxSize=4)},
     ]
+    slurm = {"scheduler": "slurm", "image": {"os": "ubuntu2404"}}
+    moving = [{}, {"idleTime": 10}, {"fleet": "stopped"}, {"queues": queue(maxSize=4)}]
+    assert len({stack_spec_hash(parsed(plane, **slurm, **spec), Pins()) for spec in moving}) == 1
     assert {stack_spec_hash(parsed(plane, **spec), Pins()) for spec in same} == {base}
     other = [{"tags": {"a": "b"}}, {"queues": queue(efa=False, capacityType="spot")}, {"logs": {"retentionDays": 30}}]
     assert len({base, *(stack_spec_hash(parsed(plane, **spec), Pins()) for spec in other)}) == 1 + len(other)

@@ -7,7 +7,7 @@ import pytest
 from reconciler.cluster import Cluster, Invalid, parse
 from reconciler.outcomes import AwsError, Outcome
 from reconciler.pins import Pins
-from reconciler.resolve import FILTER_VALUES, IMAGE_PARAMETERS, resolve
+from reconciler.resolve import FILTER_VALUES, IMAGE_PARAMETERS, resolve, shape
 from tests.unit.plane import Plane, client
 
 AWAY = "subnet-0123456789abcdef0"
@@ -42,6 +42,37 @@ def test_what_is_pinned_stays_and_is_not_asked_again(plane: Plane) -> None:
     assert pins.images == old.images
     assert pins.zones.keys() == {"subnet-old", plane.subnet}
     assert "GetParameter" not in plane.calls
+
+
+# moto publishes no image of this system.
+SLURM: dict[str, Any] = {"scheduler": "slurm", "image": {"os": "ubuntu2404", "ami": "ami-0123456789abcdef0"}}
+
+
+def test_what_nodes_of_slurm_have_is_pinned(plane: Plane) -> None:
+    of = cluster(plane, **SLURM, queues=queue(instanceTypes=["c5.xlarge", "g4dn.12xlarge"]))
+    pins, wrong = resolve(plane.clients, of, Pins(shapes={"c4.large": (2, 1, 3840, 0)}))
+    assert wrong == ()
+    assert pins.shapes == {
+        "c4.large": (2, 1, 3840, 0),
+        "c5.xlarge": (4, 2, 8192, 0),
+        "g4dn.12xlarge": (48, 24, 196608, 4),
+    }
+    assert plane.calls["DescribeInstanceTypes"] == 1, "no call of its own"
+
+
+def test_without_a_scheduler_nobody_has_to_know_what_nodes_have(plane: Plane) -> None:
+    assert resolve(plane.clients, cluster(plane), Pins())[0].shapes == {}
+
+
+def test_a_type_that_does_not_exist_has_no_shape(plane: Plane) -> None:
+    pins, wrong = resolve(plane.clients, cluster(plane, **SLURM, queues=queue(instanceTypes=["c99i.big"])), Pins())
+    assert pins.shapes == {}
+    assert len(wrong) == 1
+
+
+def test_what_an_answer_does_not_say_is_none_or_one_thread_a_core() -> None:
+    assert shape({"VCpuInfo": {"DefaultVCpus": 4}, "MemoryInfo": {"SizeInMiB": 100}}) == (4, 4, 100, 0)
+    assert shape({"GpuInfo": {"Gpus": [{"Count": 4}, {"Name": "a"}, {"Count": 2}]}}) == (1, 1, 0, 6)
 
 
 def test_an_image_of_ones_own_is_not_looked_for(plane: Plane) -> None:

@@ -8,8 +8,9 @@ from reconciler.cluster.model import Cluster
 
 RESERVED_PREFIXES = ("aws:", "muster:")
 RESERVED_TAG = "Name"
-# User data holds 16 KB (EC2 user guide, user data), and much else has to be in it.
+# User data holds 16 KB (EC2 user guide, user data), and much else has to be in it: with Slurm, more.
 MAX_ARGUMENTS = 2048
+MAX_ARGUMENTS_WITH_SLURM = 512
 # A role's policies have 10,240 characters (IAM user guide, quotas), and each entry is in them twice.
 MAX_S3_ACCESS = 1536
 
@@ -28,8 +29,11 @@ def arguments_fit(cluster: Cluster) -> Iterator[FieldError]:
     bootstrap = cluster.spec.bootstrap
     args = [arg for script in (bootstrap.pre_install, bootstrap.post_install) if script for arg in script.args]
     total = len(shlex.join(args).encode())
-    if total > MAX_ARGUMENTS:
-        rule = f"all arguments together, quoted for a shell, have at most {MAX_ARGUMENTS} bytes"
+    slurm = cluster.spec.scheduler == "slurm"
+    most = MAX_ARGUMENTS_WITH_SLURM if slurm else MAX_ARGUMENTS
+    if total > most:
+        where = " with scheduler slurm" if slurm else ""
+        rule = f"all arguments together, quoted for a shell, have at most {most} bytes{where}"
         yield FieldError(
             "spec.bootstrap", f"{total} bytes", rule, "shorten them, or let the script fetch what it needs"
         )

@@ -1,7 +1,4 @@
-# Slurm from the system's archive, and the agent that is made for it. On compute nodes `join` alone starts slurmd.
-if [[ $DAEMON == slurmd ]]; then
-  systemctl mask slurmd
-fi
+# Slurm from the system's archive, and the agent that is made for it.
 if ! { command -v "$DAEMON" && python3 -c "import boto3"; } >/dev/null 2>&1; then
   retry 600 install "$DAEMON" slurm-client munge python3-boto3
 fi

@@ -60,6 +60,12 @@ QUEUE = st.builds(
         },
     ),
 )
+SYSTEM = maybe(
+    image=st.fixed_dictionaries({"os": st.sampled_from(["alinux2023", "ubuntu2204", "ubuntu2404"])})
+) | st.fixed_dictionaries(
+    {"scheduler": st.just("slurm"), "image": st.just({"os": "ubuntu2404"})},
+    optional={"idleTime": st.integers(1, 10080), "fleet": st.sampled_from(["running", "stopped"])},
+)
 STORAGE = st.sampled_from(
     [
         {"ebs": {"volumeId": VOLUME}},
@@ -78,7 +84,6 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     storages = draw(st.lists(STORAGE, max_size=3, unique_by=repr))
     spec = draw(
         maybe(
-            image=st.fixed_dictionaries({"os": st.sampled_from(["alinux2023", "ubuntu2204", "ubuntu2404"])}),
             headNode=maybe(elasticIp=st.booleans(), keyName=st.just("ops"), rootVolume=ROOT_VOLUME),
             network=maybe(publicIps=st.booleans(), sshFrom=st.just(["10.0.0.0/8"]))
             | maybe(securityGroupIds=st.just([GROUP])),
@@ -96,6 +101,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
             deletionPolicy=st.sampled_from(["Delete", "Retain"]),
         )
     )
+    spec |= draw(SYSTEM)
     spec["queues"] = [{"name": f"q{n}", "instanceTypes": draw(types), **queue} for n, queue in enumerate(queues)]
     spec["sharedStorage"] = [{"name": f"s{n}", "mountDir": f"/shared/{n}", **kind} for n, kind in enumerate(storages)]
     metadata = draw(maybe(labels=st.just({"team": "physics"}), annotations=st.just({"note": "two\nlines"})))

@@ -464,6 +464,7 @@ REFUSED = [
     Case(general.tags_are_not_reserved, {"tags": {"muster:x": "y"}}, 'spec.tags["muster:x"]', "reserved"),
     Case(general.tags_are_not_reserved, {"tags": {"Name": "y"}}, "spec.tags.Name", "reserved"),
     Case(general.arguments_fit, scripts("a" * 1500, "b" * 600), "spec.bootstrap", "at most 2048 bytes"),
+    Case(general.arguments_fit, {**SLURM, **scripts("a" * 513)}, "spec.bootstrap", "at most 512 bytes with scheduler"),
     # Fewer characters than the limit, but each quote takes five when it is quoted itself.
     Case(general.arguments_fit, scripts("'" * 500), "spec.bootstrap", "at most 2048 bytes"),
     Case(
@@ -523,6 +524,7 @@ ACCEPTED: list[dict[str, Any]] = [
     named("default"),
     {"tags": {"name": "x", "awsome": "y", "musterer": "z"}},
     scripts("a" * 2048),
+    {**SLURM, **scripts("a" * 512)},
 ]
 
 

@@ -108,6 +108,7 @@ def test_examples_show_every_kind_of_storage_and_of_capacity() -> None:
     assert any(spec.proxy for spec in specs)
 
 
+SLURM = {"scheduler": "slurm", "image": {"os": "ubuntu2404"}}
 REFUSED_BY_SCHEMA = [
     document({"headNode": None}),
     document({"hedNode": {}}),
@@ -117,6 +118,12 @@ REFUSED_BY_SCHEMA = [
     document(queue(spotMaxPrice=1)),
     document(queue(capacityType="onDemand", spotAllocationStrategy="lowest-price")),
     document(queue(size=5001)),
+    document({"scheduler": "slurm"}),
+    document({"scheduler": "slurm", "image": {"ami": AMI}}),
+    document({"scheduler": "slurm", "image": {"os": "alinux2023"}}),
+    document({**SLURM, "queues": [{"name": "default", "instanceTypes": ["c7i.large"]}]}),
+    document({"idleTime": 10}),
+    document({"scheduler": "none", "fleet": "running"}),
     document({"queues": []}),
     document({"headNode": {"ami": AMI + "\u0000"}}),
     document({"network": {"subnetIds": ["subnet-01234567"] * 2}}),

@@ -36,10 +36,22 @@ case $name in
       "s3 cp")
         case $4 in
           -) cat >"$FAKE_ROOT/uploaded" ;;
+          *.pyz) cp "$FAKE_ROOT/agent" "$last" ;;
           *) cp "$FAKE_ROOT/download" "$last" ;;
         esac
         ;;
       "logs put-log-events") cp "${last#file://}" "$FAKE_ROOT/shipped" ;;
+    esac
+    ;;
+  python3)
+    # Our own few lines run; of the agent it is seen what it is asked for, and what it is told.
+    case "$1 $2" in
+      "-c import boto3") ! fails "import boto3" ;;
+      "-c "*) exec "$FAKE_PYTHON" "$@" ;;
+      *)
+        [[ $2 == fail ]] && cat >"$FAKE_ROOT/told"
+        ! fails "agent $2"
+        ;;
     esac
     ;;
   wipefs) cat "$last" ;;

@@ -4,16 +4,20 @@ import email
 import os
 import re
 import subprocess
+import sys
 from email.message import Message
 from pathlib import Path
 
+from tests.unit.render.support import AGENT
+
 COMMANDS = """
 apt-get aws chmod curl dnf exportfs findmnt lsb_release lsblk lvcreate mdadm mkfs.xfs mount mount.lustre mount.nfs4
-mountpoint nproc resize2fs sleep snap systemctl udevadm uname vgchange vgcreate wipefs xfs_growfs
+mountpoint nproc python3 resize2fs sleep slurmctld slurmd snap systemctl udevadm uname vgchange vgcreate wipefs
+xfs_growfs
 """
 INSTANCE = "i-0123456789abcdef0"
 # What is outside of the directory that stands for `/` if it is not moved.
-PLACES = re.compile(r"(?<![\w}])/(var|etc|sys|dev(?=/disk|/md|/muster|/console|/sd|/xvd|/\$))/")
+PLACES = re.compile(r"(?<![\w}])/(var|etc|opt|sys|dev(?=/disk|/md|/muster|/console|/sd|/xvd|/\$))/")
 
 
 def parts(user_data: str) -> list[Message]:
@@ -46,6 +50,7 @@ class Node:
             "dev",
             "sys/devices/system/cpu/smt",
             "etc/profile.d",
+            "etc/systemd/system",
             "var/log",
             "etc/apt/sources.list.d",
         ):
@@ -53,6 +58,7 @@ class Node:
         (root / "sys/devices/system/cpu/smt/control").write_text("on\n")
         self.load(user_data)
         self.download("exit 0")
+        self.publish(AGENT)
 
     def load(self, user_data: str) -> None:
         """Give it other user data for its next boot."""
@@ -71,6 +77,10 @@ class Node:
         """What any fetched script holds."""
         (self.root / "download").write_text(f"#!/bin/bash\n{body}\n")
 
+    def publish(self, agent: bytes) -> None:
+        """What lies where the agent is fetched from."""
+        (self.root / "agent").write_bytes(agent)
+
     def failing(self, *calls: str) -> None:
         """Make these commands fail from now on: `mount`, `aws logs`, `/dev/sdf` as a device name."""
         (self.root / "failing").write_text("".join(f"{call}\n" for call in calls))
@@ -81,9 +91,14 @@ class Node:
 
     def boot(self) -> int:
         """Run the user data; the exit status. Mounts do not outlast a boot, nor do calls."""
-        for name in ("calls", "mounted", "uploaded", "shipped"):
+        for name in ("calls", "mounted", "uploaded", "shipped", "told"):
             (self.root / name).unlink(missing_ok=True)
-        environment = {"PATH": f"{self.commands}:{os.environ['PATH']}", "FAKE_ROOT": str(self.root), "LC_ALL": "C"}
+        environment = {
+            "PATH": f"{self.commands}:{os.environ['PATH']}",
+            "FAKE_ROOT": str(self.root),
+            "FAKE_PYTHON": sys.executable,
+            "LC_ALL": "C",
+        }
         done = subprocess.run(["bash", self.script], env=environment, stdin=subprocess.DEVNULL, timeout=60, check=False)
         return done.returncode
 

@@ -1,5 +1,6 @@
 """Clusters to render, and ways to look at what came out."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -8,6 +9,8 @@ from reconciler.cluster import Cluster, Invalid, parse
 from reconciler.render import Pins, Rendered, Site, render, required_images, required_zones
 from reconciler.slurm import required_shapes
 
+# What a slurm node fetches and runs, as far as a faked one does.
+AGENT = b"what nodes run"
 SITE = Site(
     owner="muster",
     region="us-east-1",
@@ -17,7 +20,7 @@ SITE = Site(
     cleanup_function_arn="arn:aws:lambda:us-east-1:123456789012:function:cleanup",
     state_table="state",
     state_table_arn="arn:aws:dynamodb:us-east-1:123456789012:table/state",
-    agent="a" * 64,
+    agent=hashlib.sha256(AGENT).hexdigest(),
 )
 AMI = "ami-0123456789abcdef0"
 VOLUME = "vol-0123456789abcdef0"

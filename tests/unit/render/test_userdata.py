@@ -4,6 +4,7 @@ import itertools
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.cluster import Cluster, Invalid, parse
+from reconciler.cluster.rules.general import MAX_ARGUMENTS, MAX_ARGUMENTS_WITH_SLURM
 from reconciler.render import Site, render, userdata
 from reconciler.render.userdata import LIMIT, PARTS
 from tests.unit.render import batches
 from tests.unit.render.node import parts, shell_script
-from tests.unit.render.support import MATRIX, NETWORK, QUEUE, SITE, SLURM, all_user_data, cluster, document, pins
+from tests.unit.render.support import (
+    MATRIX,
+    NETWORK,
+    QUEUE,
+    QUEUE_URL,
+    SITE,
+    SLURM,
+    all_user_data,
+    cluster,
+    document,
+    pins,
+)
 
-# The longest names that AWS has: of a bucket (63), a region, a DNS suffix.
-FAR_SITE = replace(SITE, artifacts_bucket="b" * 63, region="ap-northeast-99", partition="aws-cn")
+# The longest names that AWS has: of a bucket (63), a region, a DNS suffix, a table (255).
+FAR_SITE = replace(SITE, artifacts_bucket="b" * 63, region="ap-northeast-99", partition="aws-cn", state_table="t" * 255)
 OSES = ["alinux2023", "ubuntu2204", "ubuntu2404"]
 SHELLCHECK = Path(sys.executable).with_name("shellcheck")
 # The parts that are for the instances of AWS Batch alone, and who has all of them.
@@ -68,21 +81,23 @@ KINDS: list[dict[str, Any]] = [
     {"efs": {}},
     *[{"fsxLustre": {"storageCapacity": 1200}}] * 12,
 ]
-ARGUMENTS = {
-    "beyond ASCII": ["é" * 1022],
-    "plain": ["x" * 2048],
-    "quotes": ["'" * 409],
-    "many": ["é"] + ["é" * 9] * 90,
+# The most of each kind that may be given of so many bytes.
+ARGUMENTS: dict[str, Callable[[int], list[str]]] = {
+    "beyond ASCII": lambda most: ["é" * (most // 2 - 2)],
+    "plain": lambda most: ["x" * most],
+    "quotes": lambda most: ["'" * ((most - 2) // 5)],
+    "many": lambda most: ["é"] + ["é" * 9] * (most // 23),
 }
 
 
-@pytest.mark.parametrize("arguments", ARGUMENTS.values(), ids=ARGUMENTS)
-@pytest.mark.parametrize("os", OSES)
-def test_the_longest_user_data_fits(os: str, arguments: list[str]):
+@pytest.mark.parametrize("kind", ARGUMENTS)
+@pytest.mark.parametrize("system", [*({"image": {"os": os}} for os in OSES), SLURM], ids=[*OSES, "slurm"])
+def test_the_longest_user_data_fits(system: dict[str, Any], kind: str):
+    arguments = ARGUMENTS[kind](MAX_ARGUMENTS_WITH_SLURM if system == SLURM else MAX_ARGUMENTS)
     url = f"https://example.com/{'a' * 998}&?"
     of = cluster(
         "c" * 60,
-        image={"os": os},
+        **system,
         queues=[{**QUEUE, "name": "q" * 30, "disableHyperthreading": True}],
         sharedStorage=[
             {"name": f"s{number}", "mountDir": longest_directory(number), **kind} for number, kind in enumerate(KINDS)
@@ -115,7 +130,8 @@ def specs(draw: st.DrawFn) -> dict[str, Any]:
         }
     )
     phases = draw(st.fixed_dictionaries({}, optional={"preInstall": scripts, "postInstall": scripts}))
-    return document(image={"os": draw(st.sampled_from(OSES))}, sharedStorage=shared, bootstrap=phases)
+    system = draw(st.sampled_from([SLURM, *({"image": {"os": os}} for os in OSES)]))
+    return document(**system, sharedStorage=shared, bootstrap=phases)
 
 
 @given(specs())
@@ -205,6 +221,24 @@ def test_every_string_of_the_user_is_read_back_from_the_assignments():
         ["255.255.255.255"],
         ["/canary/ebs", "/canary/raid"],
     ]
+
+
+def test_the_names_of_a_slurm_cluster_are_read_back_too():
+    of = cluster("canary-cluster", **SLURM, queues=[{**QUEUE, "name": "canary-queue"}])
+    text = shell_script(texts(of)["LaunchTemplateCanaryDashqueue"])
+    assert "canary" not in text.partition(FIRST_LINE)[2]
+    daemon, agent, digest, (place,) = evaluated(text, ["DAEMON", "AGENT", "DIGEST", "PLACE"])
+    assert (daemon, agent, digest) == (["slurmd"], ["s3://artifacts/clusters/canary-cluster/agent"], [SITE.agent])
+    assert json.loads(place) == {
+        "cluster": "canary-cluster",
+        "region": SITE.region,
+        "table": SITE.state_table,
+        "queueUrl": QUEUE_URL,
+        "logGroup": "/muster/canary-cluster",
+        "queue": "canary-queue",
+        "group": "muster-canary-cluster.canary-queue",
+        "head": "255.255.255.255",
+    }
 
 
 def test_every_string_of_the_user_is_read_back_on_an_instance_of_batch():
