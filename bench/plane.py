@@ -257,7 +257,7 @@ class Plane:
     def _stream(self, records: list[Item], tries: int = 10) -> None:
         """A batch that fails is tried again, so often; then it goes to a queue of failures."""
         try:
-            assert not wake._specs(records)
+            assert not wake._streams(records)
         except ClientError:
             self.clock.sleep(1.0)
             if tries:

@@ -1,6 +1,6 @@
-"""Lambda entry point of wake: records of the specs table's stream and messages of the inbox become wake-ups.
+"""Lambda entry point of wake: records of the tables' streams and messages of the inbox become wake-ups.
 
-Both sources take a partial answer: only what could not be sent on is delivered again. The batch processor of
+All sources take a partial answer: only what could not be sent on is delivered again. The batch processor of
 Powertools works on one record at a time; here a batch shares one DescribeInstances and few sends, so the answer is
 put together here.
 """
@@ -32,7 +32,7 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, list[
     return {"batchItemFailures": [{"itemIdentifier": item} for item in failed]}
 
 
-def _specs(records: Iterable[Mapping[str, Any]]) -> list[str]:
+def _streams(records: Iterable[Mapping[str, Any]]) -> list[str]:
     wakes: dict[str, Wake] = {}
     for record in records:
         match wake_of_record(record):
@@ -93,4 +93,4 @@ def _deliver(wakes: Mapping[str, Wake]) -> list[str]:
     return [item for item, wake in wakes.items() if wake.cluster in refused]
 
 
-_SOURCES = {"aws:dynamodb": _specs, "aws:sqs": _inbox}
+_SOURCES = {"aws:dynamodb": _streams, "aws:sqs": _inbox}

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from reconciler import actions, agent
+from reconciler import actions, agent, nodes
 from reconciler.actions import Action, subject
 from reconciler.batch import TAG_VARIABLE
 from reconciler.cleanup import CleanupError, empty_prefix
 from reconciler.facts import agent_key, artifacts_prefix, sources_prefix
 from reconciler.observe import asking
 from reconciler.outcomes import AwsError, Outcome
+from reconciler.store import ROW, encode
 
 if TYPE_CHECKING:
     from reconciler.clients import Clients
@@ -61,6 +64,10 @@ ALREADY: dict[type[Action], tuple[str, ...]] = {
     actions.DeleteStack: ("does not exist", "TokenAlreadyExistsException"),
     actions.ResizeGroup: ("not found",),
     actions.ResumeProcesses: ("not found",),
+    # Its state is another by now, or its row is gone.
+    actions.DrainNodes: ("ConditionalCheckFailedException",),
+    # The last is of a group that is at its least size: somebody has put it there since, and the next pass sees it.
+    actions.EndNodes: ("not found", "not part of", "violate group's min size"),
     actions.TerminateInstances: ("InvalidInstanceID.NotFound",),
     actions.DeleteVolumes: ("InvalidVolume.NotFound",),
     actions.StopBuild: ("ResourceNotFoundException",),
@@ -71,9 +78,15 @@ ALREADY: dict[type[Action], tuple[str, ...]] = {
 
 def act(hands: Hands, action: Action) -> None:
     """Carry out one action. Raises AwsError, except where AWS says that it is done already."""
+    with _tolerant(action), asking(subject(action)):
+        _DO[type(action)](hands, action)
+
+
+@contextmanager
+def _tolerant(action: Action) -> Generator[None]:
+    """Takes for done what AWS says is done already."""
     try:
-        with asking(subject(action)):
-            _DO[type(action)](hands, action)
+        yield
     except AwsError as error:
         if not any(words in f"{error.code}: {error.message}" for words in ALREADY.get(type(action), ())):
             raise
@@ -167,6 +180,40 @@ def _resume_processes(hands: Hands, action: actions.ResumeProcesses) -> None:
     )
 
 
+def _put_facts(hands: Hands, action: actions.PutFacts) -> None:
+    item = {"cluster": nodes.partition(action.cluster), ROW: nodes.FACTS, "document": action.document}
+    hands.clients.dynamodb.put_item(TableName=hands.settings.state_table, Item=encode(item))
+
+
+def _drain_nodes(hands: Hands, action: actions.DrainNodes) -> None:
+    for each in action.ids:
+        with _tolerant(action), asking(f"node {each}"):
+            hands.clients.dynamodb.update_item(
+                TableName=hands.settings.state_table,
+                Key=encode({"cluster": nodes.partition(action.cluster), ROW: f"{nodes.NODE}{each}"}),
+                UpdateExpression="SET #state = :draining, since = :at, reason = :reason",
+                ConditionExpression="#state IN (:booting, :ready)",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues=encode(
+                    {
+                        ":draining": nodes.NodeState.DRAINING.value,
+                        ":booting": nodes.NodeState.BOOTING.value,
+                        ":ready": nodes.NodeState.READY.value,
+                        ":at": Decimal(str(round(action.at, 3))),
+                        ":reason": action.reason,
+                    }
+                ),
+            )
+
+
+def _end_nodes(hands: Hands, action: actions.EndNodes) -> None:
+    for each in action.ids:
+        with _tolerant(action), asking(f"node {each}"):
+            hands.clients.autoscaling.terminate_instance_in_auto_scaling_group(
+                InstanceId=each, ShouldDecrementDesiredCapacity=not action.replace
+            )
+
+
 def _terminate_instances(hands: Hands, action: actions.TerminateInstances) -> None:
     hands.clients.ec2.terminate_instances(InstanceIds=list(action.ids))
 
@@ -258,6 +305,9 @@ _DO: dict[type[Action], Callable[[Hands, Any], None]] = {
     actions.DeleteStack: _delete_stack,
     actions.ResizeGroup: _resize_group,
     actions.ResumeProcesses: _resume_processes,
+    actions.PutFacts: _put_facts,
+    actions.DrainNodes: _drain_nodes,
+    actions.EndNodes: _end_nodes,
     actions.TerminateInstances: _terminate_instances,
     actions.DeleteVolumes: _delete_volumes,
     actions.DeleteArtifacts: _delete_artifacts,

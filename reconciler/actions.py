@@ -85,6 +85,33 @@ class ResumeProcesses:
 
 
 @dataclass(frozen=True, slots=True)
+class PutFacts:
+    """Tell the head node what it has to know of its cluster's queues."""
+
+    cluster: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrainNodes:
+    """Ask for nodes to take no more jobs. `at` (seconds since the epoch) is when it was decided."""
+
+    cluster: str
+    ids: tuple[str, ...]
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndNodes:
+    """Terminate members of a group; `replace` leaves its desired capacity, so that others come in their place."""
+
+    group: str
+    ids: tuple[str, ...]
+    replace: bool
+
+
+@dataclass(frozen=True, slots=True)
 class TerminateInstances:
     """Terminate instances with the cluster's ownership tags that outlived its stack."""
 
@@ -176,6 +203,9 @@ Action = (
     | DeleteStack
     | ResizeGroup
     | ResumeProcesses
+    | PutFacts
+    | DrainNodes
+    | EndNodes
     | TerminateInstances
     | DeleteVolumes
     | DeleteArtifacts
@@ -203,6 +233,9 @@ SUBJECTS: dict[type[Action], str] = {
     DeleteStack: "stack {stack_id}",
     ResizeGroup: "Auto Scaling group {group}",
     ResumeProcesses: "Auto Scaling group {group}",
+    PutFacts: "facts of cluster {cluster}",
+    DrainNodes: "nodes {ids}",
+    EndNodes: "nodes {ids} of Auto Scaling group {group}",
     TerminateInstances: "instances {ids}",
     DeleteVolumes: "volumes {ids}",
     DeleteArtifacts: "artifacts {prefix}",

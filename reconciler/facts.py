@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.batch import DEFINITION, BatchFacts, arns
+from reconciler.nodes import NodeFacts
 from reconciler.statuses import HEAD_NODE, LIFECYCLE, HeadNode, MemberStep
 
 OWNER_TAG = "muster:owner"
@@ -111,20 +112,39 @@ class ChangeSet:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An instance as its Auto Scaling group sees it. `template_version` is the one it was launched from."""
+    """An instance as its Auto Scaling group sees it. `template_version` is the one it was launched from.
+
+    A `protected` one is not taken when the group shrinks.
+    """
 
     id: str
     lifecycle: str
     health: str = "Healthy"
     template_version: str = ""
+    protected: bool = False
+
+    @property
+    def step(self) -> MemberStep | None:
+        """What its lifecycle state means for its queue; None if no table knows it."""
+        return LIFECYCLE.get(self.lifecycle)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """An activity of a group that was to launch an instance; `at` is when it began (seconds since the epoch)."""
+
+    id: str
+    status: str
+    message: str = ""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
     """An Auto Scaling group; sizes in instances.
 
-    `activity` and its message are its newest activity's, asked for when members are lacking; `capacity_type` is
-    onDemand or spot, empty when it is neither wholly.
+    `activity` and its message are its newest activity's, asked for when members are lacking, and `launches` the newest
+    launches, the newest first; `capacity_type` is onDemand or spot, empty when it is neither wholly.
     """
 
     name: str
@@ -138,20 +158,22 @@ class Group:
     activity: str = ""
     activity_message: str = ""
     capacity_type: str = ""
+    launches: tuple[Launch, ...] = ()
 
     @property
     def in_service(self) -> int:
         """Members that are in service, so usable."""
-        return sum(1 for member in self.members if LIFECYCLE.get(member.lifecycle) is MemberStep.USABLE)
+        return sum(1 for member in self.members if member.step is MemberStep.USABLE)
 
     @property
     def outdated(self) -> int:
         """Members that were launched from an older version of the launch template than the group's."""
-        return sum(
-            1
-            for member in self.members
-            if member.template_version and self.template_version and member.template_version != self.template_version
-        )
+        return sum(1 for member in self.members if self.is_outdated(member))
+
+    def is_outdated(self, member: Member) -> bool:
+        """Whether it was launched from an older version of the launch template than the group's."""
+        versions = {member.template_version, self.template_version}
+        return "" not in versions and len(versions) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +216,10 @@ class StackResource:
 
 @dataclass(frozen=True, slots=True)
 class Actual:
-    """All that one pass saw. None for the stack means that CloudFormation knows none of that name."""
+    """All that one pass saw. None for the stack means that CloudFormation knows none of that name.
+
+    `nodes` is None where no rows of nodes were asked for.
+    """
 
     stack: Stack | None = None
     change_set: ChangeSet | None = None
@@ -203,6 +228,7 @@ class Actual:
     volumes: tuple[Leftover, ...] = ()
     resources: tuple[StackResource, ...] = ()
     batch: BatchFacts = field(default_factory=BatchFacts)
+    nodes: NodeFacts | None = None
 
     def group(self, queue: str) -> Group | None:
         """The group of a queue, if there is one."""

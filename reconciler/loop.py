@@ -32,7 +32,7 @@ from reconciler.record import Accepted, Pending, Record
 from reconciler.render import Rendered, Site, render, required_images, required_zones
 from reconciler.render.batch.images import ImageBuild, builds
 from reconciler.resolve import resolve
-from reconciler.slurm import is_slurm, required_shapes
+from reconciler.slurm import facts_document, is_slurm, required_shapes
 from reconciler.store import Refused, Store, content_hash
 from reconciler.version import VERSION
 
@@ -140,7 +140,10 @@ def consider(tools: Tools, record: Record, item: Mapping[str, Any] | None, now: 
     cluster = accepted_cluster(record)
     wanted = builds(cluster.spec.batch) if cluster and cluster.spec.batch else ()
     tags, owner = [each.tag for each in wanted], tools.settings.owner
-    actual = observe(tools.clients, owner, record, deleting=item is None, images=tags) if known else Actual()
+    table = tools.settings.state_table if cluster and is_slurm(cluster) else ""
+    actual = (
+        observe(tools.clients, owner, record, deleting=item is None, images=tags, table=table) if known else Actual()
+    )
     record = record.remember(digest=digest(actual) if known else "")
     if cluster:
         record = record.remember(pins=serving(record.pins, wanted, actual))
@@ -194,18 +197,20 @@ def _desired(
     errors: tuple[FieldError, ...],
     refusal: str,
 ) -> Desired:
+    known = cluster if cluster and _pinned(cluster, record.pins) else None
     return Desired(
         name=record.cluster,
         owner=settings.owner,
         version=VERSION,
         present=item is not None,
         cluster=cluster,
-        rendered=rendered(settings, cluster, record.pins) if cluster and _pinned(cluster, record.pins) else None,
+        rendered=rendered(settings, known, record.pins) if known else None,
         stack_spec_hash=stack_spec_hash(cluster, record.pins) if cluster else "",
         errors=tuple(str(error) for error in errors),
         refusal=refusal or "InvalidSpec",
         look_again=LOOK_AT_REFERENCES if refusal == "InvalidReference" else None,
         upgrade=bool(cluster and cluster.metadata.annotations.get(UPGRADE_ANNOTATION) == VERSION),
+        facts=facts_document(known, record.pins) if known and is_slurm(known) else "",
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
 
+from reconciler import nodes
 from reconciler.batch import PROJECT, BatchFacts
 from reconciler.facts import (
     CLUSTER_TAG,
@@ -21,6 +22,7 @@ from reconciler.facts import (
     ChangeSet,
     Group,
     Instance,
+    Launch,
     Leftover,
     Member,
     Stack,
@@ -29,20 +31,31 @@ from reconciler.facts import (
 )
 from reconciler.observe_batch import observe_batch
 from reconciler.outcomes import AwsError, outcome_of
-from reconciler.statuses import EVENT, STACK_FAILED, Event
+from reconciler.statuses import EVENT, STACK_FAILED, Event, MemberStep
+from reconciler.store import NAMES, decode, encode
 
 if TYPE_CHECKING:
     from reconciler.clients import Clients
     from reconciler.record import Record
 
 Filters = list[Any]
+# How the description of an activity begins that launches an instance; one that failed ends otherwise than one that did.
+LAUNCHING = "Launching a new EC2 instance"
 
 
-def observe(clients: Clients, owner: str, record: Record, *, deleting: bool, images: Collection[str] = ()) -> Actual:
+def observe(
+    clients: Clients,
+    owner: str,
+    record: Record,
+    *,
+    deleting: bool,
+    images: Collection[str] = (),
+    table: str = "",
+) -> Actual:
     """What there is of a cluster of the control plane `owner`. Raises AwsError when AWS does not say.
 
     `deleting` asks also for what the stack holds and for volumes that may outlive it. `images` are the tags that are
-    wanted in the cluster's repository.
+    wanted in the cluster's repository. `table` is the state table, if it has rows of the cluster's nodes.
     """
     cluster = record.cluster
     ours = [
@@ -60,7 +73,20 @@ def observe(clients: Clients, owner: str, record: Record, *, deleting: bool, ima
             volumes=tuple(_volumes(clients, ours)) if deleting and not stack else (),
             resources=tuple(_resources(clients, stack.id)) if deleting and stack else (),
             batch=_batch(clients, owner, record, stack, images, deleting=deleting),
+            nodes=_nodes(clients, table, cluster) if table else None,
         )
+
+
+def _nodes(clients: Clients, table: str, cluster: str) -> nodes.NodeFacts:
+    """The rows up to the secrets. A consistent read: what wakes a pass for a row is faster than a replica may be."""
+    pages = clients.dynamodb.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="#cluster = :cluster AND #row < :secret",
+        ExpressionAttributeNames=NAMES,
+        ExpressionAttributeValues=encode({":cluster": nodes.partition(cluster), ":secret": nodes.SECRET}),
+        ConsistentRead=True,
+    )
+    return nodes.facts_of(decode(item) for page in pages for item in page["Items"])
 
 
 def _batch(
@@ -213,6 +239,7 @@ def group_of(found: Mapping[str, Any]) -> Group:
                 member["LifecycleState"],
                 member.get("HealthStatus", ""),
                 str(member.get("LaunchTemplate", {}).get("Version", "")),
+                bool(member.get("ProtectedFromScaleIn", False)),
             )
             for member in sorted(found.get("Instances", ()), key=lambda member: member["InstanceId"])
         ),
@@ -220,15 +247,24 @@ def group_of(found: Mapping[str, Any]) -> Group:
 
 
 def _with_error(clients: Clients, group: Group) -> Group:
-    """The group with its newest activity, if it lacks members: else nobody would read it."""
-    if group.desired <= len(group.members):
+    """The group with its newest activities, if it lacks members: else nobody would read them."""
+    if group.desired <= sum(1 for member in group.members if member.step is not MemberStep.GOING):
         return group
-    found = clients.autoscaling.describe_scaling_activities(AutoScalingGroupName=group.name, MaxRecords=5)
+    found = clients.autoscaling.describe_scaling_activities(AutoScalingGroupName=group.name, MaxRecords=20)
     newest = next(iter(found["Activities"]), None)
     if newest is None:
         return group
-    message = newest.get("StatusMessage") or newest.get("Cause", "")
-    return replace(group, activity=newest["StatusCode"], activity_message=message)
+    launches = [_launch(each) for each in found["Activities"] if each.get("Description", "").startswith(LAUNCHING)]
+    return replace(group, activity=newest["StatusCode"], activity_message=_said(newest), launches=tuple(launches))
+
+
+def _launch(activity: Mapping[str, Any]) -> Launch:
+    began = activity["StartTime"].timestamp() if "StartTime" in activity else 0.0
+    return Launch(activity.get("ActivityId", ""), activity["StatusCode"], _said(activity), began)
+
+
+def _said(activity: Mapping[str, Any]) -> str:
+    return activity.get("StatusMessage") or activity.get("Cause", "")
 
 
 def _instances(clients: Clients, ours: Filters) -> Iterable[Instance]:

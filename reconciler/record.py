@@ -72,6 +72,21 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Bootstraps:
+    """Nodes of a queue that failed before they ever served: how many in a row since one did.
+
+    `reason` is the last one's, and `at` when that failed; `source` tells from which spec and launch template they
+    came. `counted` are those of them that still have a row.
+    """
+
+    count: int
+    reason: str
+    source: str
+    at: float
+    counted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """A mutating call, announced before it is made."""
 
@@ -89,7 +104,8 @@ class Record:
     `absent` when it is gone. `change_set` is the one made and not yet deleted. `unchanged` is two hashes with a slash
     between: CloudFormation found that the second template changes nothing of a stack made from the first. `sizes` are
     the sizes last put in force: of groups by queue, of compute environments by their name in AWS, as
-    [min, max, desired or None]. `environments` are the names of all compute environments that may exist.
+    [min, max, desired or None]. `launches` and `bootstraps` are of queues whose nodes could not be launched, or failed
+    before they served. `environments` are the names of all compute environments that may exist.
     `stack_id` is the stack last seen. `failure` is of a stack operation, `trouble` of an AWS call; `pending` is the
     call announced before it was made; `unsettled` is when one was announced that makes something and that no pass has
     told the end of. `digest` is of the facts last seen. `timer` is the one pending wake-up.
@@ -107,6 +123,8 @@ class Record:
     change_set: str = ""
     unchanged: str = ""
     sizes: Mapping[str, tuple[int, int, int | None]] = field(default_factory=dict[str, tuple[int, int, int | None]])
+    launches: Mapping[str, Failure] = field(default_factory=dict[str, Failure])
+    bootstraps: Mapping[str, Bootstraps] = field(default_factory=dict[str, Bootstraps])
     environments: tuple[str, ...] = ()
     stack_id: str = ""
     deleting_since: float | None = None
@@ -142,6 +160,8 @@ class Record:
         if "pins" in known:
             shapes = {kind: tuple(shape) for kind, shape in known["pins"].shapes.items()}
             known["pins"] = replace(known["pins"], shapes=shapes)
+        for name, kind in _MAPS.items():
+            known[name] = {queue: kind(**each) for queue, each in known.get(name, {}).items()}
         known["environments"] = tuple(known.get("environments", ()))
         known["lease"] = Lease(
             plain.get("leaseOwner", ""), float(plain.get("leaseExpires", 0)), int(plain.get("fence", 0))
@@ -153,6 +173,10 @@ class Record:
         return replace(self, **changes)
 
 
+def _bootstraps(*, counted: Sequence[str] = (), **known: Any) -> Bootstraps:
+    return Bootstraps(**known, counted=tuple(counted))
+
+
 _PARTS = {
     "accepted": Accepted,
     "rendering": Rendering,
@@ -161,6 +185,7 @@ _PARTS = {
     "trouble": Failure,
     "pending": Pending,
 }
+_MAPS: dict[str, Callable[..., Any]] = {"launches": Failure, "bootstraps": _bootstraps}
 
 
 def camel(name: str) -> str:

@@ -271,6 +271,40 @@ ACTIVITY: dict[str, Activity] = {
 }
 
 
+class Launching(StrEnum):
+    """Why an instance could not be launched, by the words of its activity."""
+
+    CAPACITY = "EC2 has none of what was asked for at present"
+    PRICE = "Spot costs more than may be paid"
+    QUOTA = "the account may have no more of them"
+    OTHER = "for a reason that no table knows; its message says which"
+
+
+# Error codes of RunInstances and of Spot requests ("Error codes for the Amazon EC2 API", "Troubleshoot issues in Amazon
+# EC2 Auto Scaling"); of the first, Auto Scaling has words of its own as well.
+LAUNCHING: dict[str, Launching] = {
+    "InsufficientInstanceCapacity": Launching.CAPACITY,
+    "InsufficientHostCapacity": Launching.CAPACITY,
+    "InsufficientReservedInstanceCapacity": Launching.CAPACITY,
+    "InsufficientCapacityOnHost": Launching.CAPACITY,
+    "InsufficientCapacity": Launching.CAPACITY,
+    "UnfulfillableCapacity": Launching.CAPACITY,
+    "do not have sufficient": Launching.CAPACITY,
+    "SpotMaxPriceTooLow": Launching.PRICE,
+    "MaxSpotInstanceCountExceeded": Launching.QUOTA,
+    "VcpuLimitExceeded": Launching.QUOTA,
+    "InstanceLimitExceeded": Launching.QUOTA,
+    "VolumeLimitExceeded": Launching.QUOTA,
+    "AddressLimitExceeded": Launching.QUOTA,
+    "InsufficientFreeAddressesInSubnet": Launching.QUOTA,
+}
+
+
+def launching(message: str) -> tuple[str, Launching]:
+    """Why a launch failed that ended with this message: the words that tell, and what they mean."""
+    return next(((code, kind) for code, kind in LAUNCHING.items() if code in message), ("", Launching.OTHER))
+
+
 class Standing(StrEnum):
     """What the status of a compute environment or a job queue of AWS Batch asks of the next pass."""
 

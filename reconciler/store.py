@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
+from reconciler import nodes
 from reconciler.actions import Event
 from reconciler.names import CLUSTER_NAME
 from reconciler.record import ABSENT, Lease, Record
@@ -165,7 +166,7 @@ class Store:
     def forget(self, record: Record, events: Iterable[Event], now: float) -> None:
         """Delete the cluster's rows, the nodes' first and the record last. Its events go by their time to live."""
         if partition(record.cluster) == record.cluster:
-            self._delete_rows(f"{record.cluster}/nodes")
+            self._delete_rows(nodes.partition(record.cluster))
         last = {
             "Delete": {
                 "TableName": self._state,

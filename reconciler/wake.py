@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MARK = "muster-"  # begins the names of a cluster's stack, groups and project
 REPOSITORY_MARK = "muster/"
+# How the partition of a cluster's nodes ends, and the row that says what its jobs want; as `nodes` has them.
+NODES, DEMAND = "/nodes", "DEMAND"
 INSTANCE = re.compile(r"i-[0-9a-z]{1,40}")
 BATCH = 10  # messages in one SendMessageBatch, the most that SQS takes
 
@@ -84,12 +86,22 @@ class Wake:
 
 
 def wake_of_record(record: Mapping[str, Any]) -> Wake | Ignored:
-    """The wake-up for one record of the specs table's stream: an insertion, a change or a removal. Never raises."""
+    """The wake-up for one record of a table's stream: an insertion, a change or a removal. Never raises.
+
+    The keys tell the tables apart: the specs' has a name, the states' a partition and a row.
+    """
     try:
-        name = record["dynamodb"]["Keys"]["name"]["S"].encode().decode()
-        return Wake(name, "spec", record["eventID"])
+        keys, event = record["dynamodb"]["Keys"], record["eventID"]
+        return _of_row(keys, event) if "row" in keys else Wake(keys["name"]["S"].encode().decode(), "spec", event)
     except (ValueError, LookupError, TypeError, AttributeError):
         return Ignored("unreadable")
+
+
+def _of_row(keys: Mapping[str, Any], event: str) -> Wake | Ignored:
+    """Of the state table only what the jobs want wakes anybody: the operator would else wake itself for ever."""
+    cluster, found, rest = keys["cluster"]["S"].partition(NODES)
+    ours = found and not rest and keys["row"]["S"] == DEMAND and CLUSTER_NAME.fullmatch(cluster)
+    return Wake(cluster, "demand", event) if ours else Ignored("foreign")
 
 
 def origin_of(body: str) -> Origin:

@@ -5,9 +5,10 @@ decision can stand in a table, be fuzzed, and be shown to the user before it is 
 """
 
 from reconciler.facts import Actual
-from reconciler.plan import batch, deletion, drain, fleet, head_node, images, stack
+from reconciler.plan import batch, deletion, drain, elastic, fleet, head_node, images, stack
 from reconciler.plan.draft import Condition, Desired, Draft, Plan
 from reconciler.record import Record
+from reconciler.slurm import is_slurm
 
 __all__ = ["Condition", "Desired", "Plan", "plan"]
 
@@ -73,6 +74,10 @@ def _watch(draft: Draft) -> None:
         return
     if draft.cluster.spec.batch:
         _watch_batch(draft)
+    elif is_slurm(draft.cluster):
+        if stack.plan(draft):
+            head_node.plan(draft)
+            elastic.plan(draft)
     elif stack.plan(draft):
         fleet.plan(draft)
         head_node.plan(draft)

@@ -6,6 +6,7 @@ from reconciler.actions import (
     DeleteArtifacts,
     DeleteStack,
     DeleteVolumes,
+    EndNodes,
     Forget,
     ResizeGroup,
     ResumeProcesses,
@@ -15,6 +16,8 @@ from reconciler.batch import QUEUE, arns, names
 from reconciler.facts import Stack, artifacts_prefix
 from reconciler.plan import drain
 from reconciler.plan.draft import Draft, iso
+from reconciler.plan.moves import MOST_AT_ONCE
+from reconciler.plan.tally import THERE
 from reconciler.record import LONGEST_FLIGHT
 from reconciler.statuses import EVENT, STACK, STANDING, TEARDOWN, Event, Standing, Step, Teardown
 
@@ -141,6 +144,11 @@ def _empty_fleet(draft: Draft) -> None:
         if "Terminate" in group.suspended:
             message = "Resumed Terminate, which had been suspended: the cluster is deleted."
             draft.act(ResumeProcesses(group.name, ("Terminate",)), "ProcessesResumed", message, warning=True)
+        # Neither a smaller size nor CloudFormation ends a node that is protected, and the group would stay for it.
+        held = tuple(member.id for member in group.members if member.protected and member.step in THERE)
+        if held:
+            message = f"{len(held)} nodes are ended: the cluster is deleted."
+            draft.act(EndNodes(group.name, held[:MOST_AT_ONCE], replace=True), "NodesEnded", message)
 
 
 def _delete(draft: Draft, stack: Stack) -> None:

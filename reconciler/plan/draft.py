@@ -52,7 +52,8 @@ class Desired:
 
     `cluster` is the accepted spec and `rendered` its stack; `errors` say why the spec as it stands is refused, and
     `refusal` is the condition's reason for it. `look_again` (seconds) is set when the refusal may end by itself.
-    `upgrade`: the user asked for a rendering by this version of the operator.
+    `upgrade`: the user asked for a rendering by this version of the operator. `facts` is the document that the head
+    node of a cluster with a scheduler of its own is told of its queues.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Desired:
     refusal: str = "InvalidSpec"
     look_again: float | None = None
     upgrade: bool = False
+    facts: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,30 +1,21 @@
-"""The queues' Auto Scaling groups: sizes, suspended processes, and whether their nodes are there."""
+"""The queues' Auto Scaling groups where no scheduler says what is wanted: kept at the sizes of the spec."""
 
 from typing import Any
 
-from reconciler.actions import ResizeGroup, ResumeProcesses
+from reconciler.actions import ResizeGroup
 from reconciler.cluster import Queue
-from reconciler.facts import Group, group_name
-from reconciler.plan.draft import Draft, Trouble, worst
+from reconciler.facts import Group
+from reconciler.plan import groups
+from reconciler.plan.draft import Draft, Trouble
+from reconciler.plan.groups import LOOK_AT_FAILURE, TEMPLATE_BOUNDS, Sizes
 from reconciler.statuses import ACTIVITY, LIFECYCLE, Activity, MemberStep
-
-# Seconds between looks at a fleet on its way; the groups' events come sooner.
-LOOK_AT_FLEET, LOOK_AT_FAILURE = 60, 300
-# What the template says of every group, so what a stack update sets a group's bounds to.
-TEMPLATE_BOUNDS = (0, 5000)
-
-Sizes = tuple[int, int, int | None]
 
 
 def plan(draft: Draft) -> None:
     """Plan for each queue, then say how the fleet is as a whole."""
     troubles = [trouble for queue in draft.cluster.spec.queues for trouble in [_queue(draft, queue)] if trouble]
     draft.remember(sizes={queue: size for queue, size in draft.record.sizes.items() if queue in _names(draft)})
-    if not troubles:
-        draft.condition("FleetReady", True, "AtSize", "Every queue has the nodes it should have.")
-        return
-    rank = ("Scaling", "Withheld", "LaunchFailed", "NodesSetAside", "GroupMissing", "UnknownStatus", "ConsentRequired")
-    draft.condition("FleetReady", False, *worst(troubles, rank))
+    groups.sum_up(draft, troubles, "AtSize", "Every queue has the nodes it should have.")
 
 
 def _names(draft: Draft) -> set[str]:
@@ -43,25 +34,13 @@ def _queue(draft: Draft, queue: Queue) -> Trouble | None:
     }
     draft.queues.append(shown)
     if group is None:
-        return _missing(draft, queue)
+        return groups.missing(draft, queue.name)
     trouble = _resize(draft, queue, group, wanted)
-    _resume(draft, group)
+    groups.resume(draft, group)
     shown |= {"desired": _target(group, wanted), "inService": group.in_service, "total": len(group.members)}
     if group.outdated:
         shown["outdated"] = group.outdated
     return trouble or _nodes(draft, group, _target(group, wanted))
-
-
-def _missing(draft: Draft, queue: Queue) -> Trouble | None:
-    name = group_name(draft.desired.name, queue.name)
-    ready = draft.conditions.get("StackReady")
-    if ready is None or not ready.status:
-        return "Scaling", f"{name} does not exist yet"
-    message = (
-        f"{name} is gone though the stack has it. Remove the queue from the spec, let the update end, and add it again"
-    )
-    draft.stall("GroupMissing", message, "Degraded")
-    return "GroupMissing", message
 
 
 def _target(group: Group, wanted: Sizes) -> int:
@@ -97,17 +76,9 @@ def _resize(draft: Draft, queue: Queue, group: Group, wanted: Sizes) -> Trouble 
     return "Withheld", f"{group.name} has {was}, and is to have {now}"
 
 
-def _resume(draft: Draft, group: Group) -> None:
-    if group.suspended:
-        message = f"Resumed {', '.join(group.suspended)}, which had been suspended."
-        draft.act(ResumeProcesses(group.name, group.suspended), "ProcessesResumed", message, warning=True)
-
-
 def _nodes(draft: Draft, group: Group, target: int) -> Trouble | None:
-    if strange := _strange(group):
-        message = f"{group.name} has {strange}, which this version of Muster does not know"
-        draft.stall("UnknownStatus", message, "Degraded")
-        return "UnknownStatus", message
+    if trouble := groups.strange(draft, group):
+        return trouble
     steps = [LIFECYCLE[member.lifecycle] for member in group.members]
     if group.in_service == target and MemberStep.GOING not in steps:
         return None
@@ -118,17 +89,5 @@ def _nodes(draft: Draft, group: Group, target: int) -> Trouble | None:
         draft.phase("Degraded")
         return "LaunchFailed", f"{count}: {group.activity_message}"
     if MemberStep.PARKED in steps and group.in_service + steps.count(MemberStep.COMING) < target:
-        message = f"{count}; {steps.count(MemberStep.PARKED)} are set aside (Standby)"
-        draft.stall("NodesSetAside", message, "Degraded")
-        return "NodesSetAside", message
-    draft.look(LOOK_AT_FLEET)
-    draft.progress("Scaling", count)
-    draft.phase("Scaling")
-    return "Scaling", count
-
-
-def _strange(group: Group) -> str:
-    """What of a group has a status that no table knows, in words."""
-    if strange := sorted({member.lifecycle for member in group.members} - LIFECYCLE.keys()):
-        return f"members in {', '.join(strange)}"
-    return f"an activity in {group.activity}" if group.activity and group.activity not in ACTIVITY else ""
+        return groups.set_aside(draft, count, steps.count(MemberStep.PARKED))
+    return groups.scaling(draft, count)

@@ -119,6 +119,16 @@ def resumed(cluster: Cluster) -> None:
     cluster.until_event("ProcessesResumed")
 
 
+def held_on_to(cluster: Cluster) -> None:
+    """Nodes that are protected from scaling in go when their cluster is deleted."""
+    created(cluster)
+    cluster.world.client("autoscaling").set_instance_protection(
+        AutoScalingGroupName=cluster.group_name(), InstanceIds=sorted(cluster.nodes()), ProtectedFromScaleIn=True
+    )
+    cluster.delete()
+    cluster.until_gone()
+
+
 def swept(cluster: Cluster) -> None:
     """The sweep finds what no event told."""
     created(cluster)
@@ -362,8 +372,8 @@ def batch_ended(cluster: Cluster) -> None:
 SCENARIOS: dict[str, Scenario] = {
     each.__name__: each
     for each in (
-        created, astray, deleted, stored, updated, withdrawn, grouped, resumed, swept, logged, warned, refused,
-        short_of_nodes, failed, rolled_back, left_halfway, left_over, cleaned, continued, unpacked, batch_made,
+        created, astray, deleted, stored, updated, withdrawn, grouped, resumed, held_on_to, swept, logged, warned,
+        refused, short_of_nodes, failed, rolled_back, left_halfway, left_over, cleaned, continued, unpacked, batch_made,
         batch_updated, batch_deleted, batch_failed, batch_built, batch_put_back, batch_replaced, batch_ended,
     )
 }  # fmt: skip

@@ -22,7 +22,7 @@ class Right(NamedTuple):
 EXERCISED: dict[str, dict[tuple[str, str], str]] = {
     "WakeRole": {
         ("Log", "logged"): "logs:CreateLogStream logs:PutLogEvents",
-        ("ReadSpecsStream", "created"): "dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator",
+        ("ReadStreams", "created"): "dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator",
         ("ListStreams", "created"): "dynamodb:ListStreams",
         ("ReadInbox", "warned"): "sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage",
         ("Send", "created"): "sqs:SendMessage",
@@ -58,6 +58,7 @@ EXERCISED: dict[str, dict[tuple[str, str], str]] = {
         ("FindImages", "created"): "ssm:GetParameter",
         ("MoveOwnGroups", "created"): "autoscaling:UpdateAutoScalingGroup",
         ("MoveOwnGroups", "resumed"): "autoscaling:ResumeProcesses",
+        ("MoveOwnGroups", "held_on_to"): "autoscaling:TerminateInstanceInAutoScalingGroup",
         ("RemoveOwnLeftovers", "left_over"): "ec2:DeleteVolume ec2:TerminateInstances",
         ("Observe", "batch_built"): (
             "batch:DescribeComputeEnvironments batch:DescribeJobDefinitions batch:DescribeJobQueues batch:ListJobs"

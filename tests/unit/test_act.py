@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from reconciler import actions, agent
 from reconciler.act import ALREADY, Hands, act
 from reconciler.actions import Action
 from reconciler.outcomes import AwsError, Outcome
+from reconciler.store import encode
 from tests.unit.factories import rendered
 from tests.unit.plane import BUCKET, Plane, client, launch
 
@@ -322,6 +324,50 @@ def test_an_archive_of_the_users_is_not_copied(plane: Plane, hands: Hands, stubb
     assert plane.objects() == []
 
 
+def test_the_head_node_is_told_in_the_partition_of_its_cluster(plane: Plane, hands: Hands) -> None:
+    for document in ("old", "new", "new"):
+        act(hands, actions.PutFacts("demo", document))
+    assert plane.rows("demo/nodes") == [{"cluster": "demo/nodes", "row": "FACTS", "document": "new"}]
+
+
+def test_only_what_boots_or_is_ready_is_drained_and_the_rest_of_its_row_stays(plane: Plane, hands: Hands) -> None:
+    states = ("booting", "ready", "draining", "drained", "failed")
+    for state in states:
+        item = {"cluster": "demo/nodes", "row": f"NODE#i-{state}", "state": state, "since": 1, "name": "compute-1"}
+        client("dynamodb").put_item(TableName="state", Item=encode(item))
+    for at in (5.25, 9.0):
+        act(hands, actions.DrainNodes("demo", (*(f"i-{state}" for state in states), "i-gone"), "idle for long", at))
+    found = {row["row"]: (row["state"], float(row["since"]), row.get("reason")) for row in plane.rows("demo/nodes")}
+    assert found == {
+        "NODE#i-booting": ("draining", 5.25, "idle for long"),
+        "NODE#i-ready": ("draining", 5.25, "idle for long"),
+        "NODE#i-draining": ("draining", 1.0, None),
+        "NODE#i-drained": ("drained", 1.0, None),
+        "NODE#i-failed": ("failed", 1.0, None),
+    }
+    assert {row["name"] for row in plane.rows("demo/nodes")} == {"compute-1"}
+
+
+@pytest.mark.parametrize("replace", [True, False])
+def test_members_are_ended_one_by_one_whatever_is_gone_already(
+    plane: Plane, hands: Hands, monkeypatch: pytest.MonkeyPatch, *, replace: bool
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def terminate(**request: Any) -> None:
+        asked.append(request)
+        if request["InstanceId"] == "i-gone":
+            error = {
+                "Code": "ValidationError",
+                "Message": "Instance Id not found - No managed instance found for i-gone",
+            }
+            raise ClientError({"Error": error}, "TerminateInstanceInAutoScalingGroup")
+
+    monkeypatch.setattr(plane.clients.autoscaling, "terminate_instance_in_auto_scaling_group", terminate)
+    act(hands, actions.EndNodes(GROUP, ("i-gone", "i-2"), replace))
+    assert asked == [{"InstanceId": each, "ShouldDecrementDesiredCapacity": not replace} for each in ("i-gone", "i-2")]
+
+
 def put(*keys: str) -> None:
     for key in keys:
         client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
@@ -356,6 +402,9 @@ FAILING: list[tuple[Action, str, str]] = [
     (actions.DeleteStack("arn:x", "t"), "DeleteStack", "stack arn:x"),
     (actions.ResizeGroup(GROUP, 0, 0, 0), "UpdateAutoScalingGroup", GROUP),
     (actions.ResumeProcesses(GROUP, ("Launch",)), "ResumeProcesses", GROUP),
+    (actions.PutFacts("demo", "{}"), "PutItem", "facts of cluster demo"),
+    (actions.DrainNodes("demo", ("i-1",), "idle", 0.0), "UpdateItem", "node i-1"),
+    (actions.EndNodes(GROUP, ("i-1",), replace=False), "TerminateInstanceInAutoScalingGroup", "node i-1"),
     (actions.TerminateInstances(("i-1",)), "TerminateInstances", "i-1"),
     (actions.DeleteVolumes(("vol-1",)), "DeleteVolume", "vol-1"),
     (actions.DeleteArtifacts("clusters/demo/"), "ListObjectVersions", "clusters/demo/"),

@@ -94,6 +94,7 @@ RIGHTS: dict[str, set[str]] = {
         "autoscaling:DescribeAutoScalingGroups",
         "autoscaling:DescribeScalingActivities",
         "autoscaling:ResumeProcesses",
+        "autoscaling:TerminateInstanceInAutoScalingGroup",
         "autoscaling:UpdateAutoScalingGroup",
         "batch:DeleteComputeEnvironment",
         "batch:DeleteJobQueue",
@@ -217,6 +218,7 @@ OWN = {"StringEquals": {"aws:ResourceTag/muster:owner": {"Ref": "AWS::StackName"
 TAGGED = {
     "ReconcileRole": {
         "autoscaling:ResumeProcesses",
+        "autoscaling:TerminateInstanceInAutoScalingGroup",
         "autoscaling:UpdateAutoScalingGroup",
         "batch:DeleteComputeEnvironment",
         "batch:DeleteJobQueue",
@@ -557,7 +559,7 @@ def test_a_message_stays_hidden_for_six_times_the_time_of_its_reader() -> None:
 
 def test_sources_give_back_single_messages_and_passes_get_one_at_a_time() -> None:
     mappings = of_type("AWS::Lambda::EventSourceMapping")
-    assert len(mappings) == 4
+    assert len(mappings) == 5
     for mapping in mappings.values():
         assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     for name, parameter in (("Wakes", "ReconcileConcurrency"), ("Background", "BackgroundConcurrency")):
@@ -566,8 +568,20 @@ def test_sources_give_back_single_messages_and_passes_get_one_at_a_time() -> Non
         assert properties["ScalingConfig"] == {"MaximumConcurrency": {"Ref": parameter}}
 
 
-def test_a_record_of_the_stream_that_fails_does_not_block_its_shard() -> None:
-    properties = of_type("AWS::Lambda::EventSourceMapping")["WakeFunctionSpecs"]["Properties"]
+def test_of_the_state_table_only_what_jobs_want_wakes() -> None:
+    """The operator writes that table itself, and must not wake itself for ever."""
+    properties = of_type("AWS::Lambda::EventSourceMapping")["WakeFunctionDemand"]["Properties"]
+    [pattern] = [json.loads(each["Pattern"]) for each in properties["FilterCriteria"]["Filters"]]
+    [record] = json.loads((ROOT / "events" / "demand.json").read_text())["Records"]
+    assert matches(pattern, record)
+    for row in ("STATE", "EVENT#0123", "AGENT", "FACTS", "NODE#i-0123", "SECRET#MUNGE"):
+        other = {**record, "dynamodb": {**record["dynamodb"], "Keys": {"cluster": {"S": "demo"}, "row": {"S": row}}}}
+        assert not matches(pattern, other)
+
+
+@pytest.mark.parametrize("source", ["Specs", "Demand"])
+def test_a_record_of_a_stream_that_fails_does_not_block_its_shard(source: str) -> None:
+    properties = of_type("AWS::Lambda::EventSourceMapping")[f"WakeFunction{source}"]["Properties"]
     assert properties["BisectBatchOnFunctionError"] is True
     assert properties["MaximumRetryAttempts"] == 10
     assert properties["MaximumRecordAgeInSeconds"] == 3600

@@ -16,6 +16,7 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 
 import handlers.wake
+from reconciler import nodes, wake
 from reconciler.clients import Clients
 from reconciler.cluster import Invalid, parse
 from reconciler.wake import CLUSTER_NAME, Found, Ignored, Instance, Wake, origin_of, send, wake_of_record
@@ -96,6 +97,37 @@ def test_the_sample_batch_of_the_inbox_holds_what_sqs_gives_at_once_with_one_eve
 def test_a_record_of_the_specs_stream_names_its_cluster(name: str) -> None:
     [record] = sample(name)["Records"]
     assert wake_of_record(record) == Wake("demo", "spec", record["eventID"])
+
+
+def test_what_jobs_want_names_its_cluster() -> None:
+    [record] = sample("demand")["Records"]
+    assert wake_of_record(record) == Wake("demo", "demand", record["eventID"])
+
+
+@pytest.mark.parametrize(
+    ("partition", "row"),
+    [
+        ("demo", "STATE"),
+        ("demo", "DEMAND"),
+        ("demo", "EVENT#0123"),
+        ("demo/nodes", "AGENT"),
+        ("demo/nodes", "FACTS"),
+        ("demo/nodes", "NODE#i-0123"),
+        ("!a/nodes", "DEMAND"),
+        ("demo/nodes/nodes", "DEMAND"),
+        ("/nodes", "DEMAND"),
+        ("demo/nodesx", "DEMAND"),
+    ],
+)
+def test_any_other_row_of_the_state_table_wakes_nobody(partition: str, row: str) -> None:
+    [record] = sample("demand")["Records"]
+    record["dynamodb"]["Keys"] = {"cluster": {"S": partition}, "row": {"S": row}}
+    assert wake_of_record(record) == Ignored("foreign")
+
+
+def test_the_rows_are_named_as_nodes_write_them() -> None:
+    assert wake.DEMAND == nodes.DEMAND
+    assert nodes.partition("demo") == f"demo{wake.NODES}"
 
 
 @pytest.mark.parametrize(

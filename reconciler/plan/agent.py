@@ -1,0 +1,48 @@
+"""The head node's agent, by whose word a fleet is moved: what it is told, and whether its word can be relied on."""
+
+from reconciler.actions import PutFacts
+from reconciler.nodes import NodeFacts
+from reconciler.plan.draft import Draft, iso
+
+# Seconds. The agent writes its row every 60; a cluster that is at rest is looked at to see that it still does, and
+# because the message that would have told of its jobs may be lost.
+SILENT, LOOK_AT_AGENT, LOOK_FOR_AGENT = 300, 300, 60
+
+
+def tell(draft: Draft, facts: NodeFacts) -> None:
+    """Tell the head node of its queues, if that is not what it was told last."""
+    document = draft.desired.facts
+    if document and document != facts.facts_document:
+        message = "The head node is told of the queues as they are specified."
+        draft.act(PutFacts(draft.desired.name, document), "FactsTold", message)
+
+
+def speaks(draft: Draft, facts: NodeFacts) -> bool:
+    """Whether the head node's word holds. Without it no node is taken and none is added."""
+    if not draft.conditions["HeadNodeReady"].status:
+        return False
+    if facts.agent_at is None:
+        message = "The head node runs; its agent has not reported yet."
+        draft.condition("HeadNodeReady", False, "Waiting", message)
+        draft.progress("Waiting", message)
+        draft.phase("Creating")
+        draft.look(LOOK_FOR_AGENT)
+        return False
+    if draft.now - facts.agent_at > SILENT:
+        message = (
+            f"The head node runs, but its agent has reported nothing since {iso(facts.agent_at)}; the queues are left "
+            "as they are. See the log of muster-head.service on the head node"
+        )
+        draft.condition("HeadNodeReady", False, "AgentSilent", f"{message}.")
+        draft.stall("AgentSilent", f"{message}.", "Degraded")
+        draft.look(LOOK_FOR_AGENT)
+        return False
+    if facts.agent_reason:
+        message = f"The scheduler does not serve: {facts.agent_reason}"
+        draft.condition("HeadNodeReady", False, "SchedulerFailing", message)
+        draft.progress("SchedulerFailing", message)
+        draft.phase("Degraded")
+        draft.look(LOOK_FOR_AGENT)
+        return False
+    draft.look(LOOK_AT_AGENT)
+    return True

@@ -1,0 +1,211 @@
+"""The queues of a cluster whose scheduler says what its jobs want: their groups follow the demand."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from reconciler.actions import DrainNodes, EndNodes, ResizeGroup
+from reconciler.cluster import Queue
+from reconciler.demand import Pending, Shape
+from reconciler.facts import Group
+from reconciler.nodes import NodeFacts, NodeRow, QueueDemand, shapes_of
+from reconciler.plan import agent, groups, launches
+from reconciler.plan.draft import Draft, Trouble
+from reconciler.plan.groups import LOOK_AT_FLEET, TEMPLATE_BOUNDS
+from reconciler.plan.moves import Limits, Moves, moves
+from reconciler.plan.tally import Tally, count
+from reconciler.record import Bootstraps, Failure
+from reconciler.slurm import idle_seconds
+
+# Seconds to the next look when not all was done that is to be done.
+AT_ONCE = 1
+# Characters of what a failed node said, from its end.
+LONGEST_CAUSE = 300
+NOTHING = QueueDemand()
+
+
+def plan(draft: Draft) -> None:
+    """Plan for each queue, then say how the fleet is as a whole. How the head node is has been said before."""
+    facts = draft.actual.nodes or NodeFacts()
+    agent.tell(draft, facts)
+    _unread(draft, facts)
+    heard, shapes = agent.speaks(draft, facts), shapes_of(draft.desired.facts)
+    found = [_queue(draft, queue, facts, shapes.get(queue.name), heard=heard) for queue in draft.cluster.spec.queues]
+    _prune(draft)
+    troubles = [trouble for trouble in found if trouble]
+    if not _running(draft):
+        groups.sum_up(draft, troubles, "Stopped", "spec.fleet is stopped, and no node is left.")
+    else:
+        groups.sum_up(draft, troubles, "AtSize", "Every queue has the nodes that its bounds and its jobs ask for.")
+
+
+def _running(draft: Draft) -> bool:
+    return draft.cluster.spec.fleet == "running"
+
+
+def _prune(draft: Draft) -> None:
+    """Forget what is remembered of queues that are gone."""
+    names = {queue.name for queue in draft.cluster.spec.queues}
+    record = draft.record
+    draft.remember(
+        sizes={name: each for name, each in record.sizes.items() if name in names},
+        launches={name: each for name, each in record.launches.items() if name in names},
+        bootstraps={name: each for name, each in record.bootstraps.items() if name in names},
+    )
+
+
+def _unread(draft: Draft, facts: NodeFacts) -> None:
+    """Rows that cannot be read are told when they are others than before."""
+    for each in facts.unread:
+        draft.show("unreadable", {"row": each})
+    if facts.unread and draft.shown["unreadable"] != draft.record.status.get("unreadable"):
+        message = f"Left out, for they cannot be read: {', '.join(facts.unread)}."
+        draft.tell("RowsUnreadable", message, "rows of the nodes", warning=True)
+
+
+def _queue(draft: Draft, queue: Queue, facts: NodeFacts, node: Shape | None, *, heard: bool) -> Trouble | None:
+    low, high, _ = queue.bounds
+    shown: dict[str, Any] = {"name": queue.name, "min": low, "max": high, "desired": None, "inService": 0}
+    draft.queues.append(shown)
+    group = draft.actual.group(queue.name)
+    if group is None:
+        return groups.missing(draft, queue.name)
+    groups.resume(draft, group)
+    if trouble := groups.strange(draft, group):
+        return trouble
+    demand = facts.demand.get(queue.name, NOTHING)
+    rows = {row.id: row for row in facts.rows}
+    tally = count(group, rows, demand, max(facts.demand_at or 0.0, facts.agent_at or 0.0))
+    shown |= _counts(group, tally, demand)
+    if not heard:
+        return "Waiting", f"{group.name} is left as it is while the head node does not report"
+    failure = launches.failed_launch(draft, group, tally)
+    bootstraps = launches.failed_bootstraps(draft, group, rows)
+    barred = failure is not None or (bootstraps is not None and bootstraps.count >= launches.MOST_BOOTSTRAPS)
+    limits = Limits(low, high, idle_seconds(draft.cluster.spec), running=_running(draft), launching=not barred)
+    planned = moves(tally, demand, node, limits, draft.now)
+    shown |= _judged(draft, queue.name, demand, planned, shown)
+    if failure is None and not planned.grows and not tally.unborn:
+        launches.forget(draft, queue.name)
+    withheld = _carry_out(draft, queue, group, rows, planned)
+    _look(draft, demand, tally, planned, limits)
+    return withheld or _state(draft, group, tally, limits, failure, bootstraps)
+
+
+def _counts(group: Group, tally: Tally, demand: QueueDemand) -> dict[str, Any]:
+    counts = {
+        "desired": group.desired,
+        "inService": group.in_service,
+        "total": len(group.members),
+        "ready": tally.ready,
+        "idle": len(tally.idle),
+        "booting": len(tally.booting) + len(tally.rowless),
+        "draining": len(tally.draining) + len(tally.drained),
+        "failed": len(tally.failed),
+        "pending": sum(job.count for job in demand.pending),
+    }
+    return {**counts, **({"outdated": group.outdated} if group.outdated else {})}
+
+
+def _judged(draft: Draft, queue: str, demand: QueueDemand, planned: Moves, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of jobs that do not start: why they wait, and those that never can; of these an event as well."""
+    full = sum(job.count for job in planned.need.waiting)
+    waiting = {**demand.waiting, **({"QueueFull": full} if full else {})}
+    told = {
+        "waiting": waiting,
+        "unfit": [_shape(job) for job in planned.need.unfit],
+        "never": dict(demand.never),
+    }
+    before: Sequence[Mapping[str, Any]] = draft.record.status.get("queues", ())
+    last = next((each for each in before if each.get("name") == queue), cast("Mapping[str, Any]", {}))
+    never: Mapping[str, int] = last.get("never", {})
+    for job in planned.need.unfit:
+        if _shape(job) not in last.get("unfit", ()):
+            message = (
+                f"Jobs ask for {_words(job)}, and no node of the queue, of which it may have {shown['max']}, has that."
+            )
+            draft.tell("JobsUnfit", message, f"queue {queue}", warning=True)
+    for reason in sorted(demand.never.keys() - never.keys()):
+        message = f"Jobs can never run in this queue; the scheduler says {reason}."
+        draft.tell("JobsUnfit", message, f"queue {queue}", warning=True)
+    return {key: value for key, value in told.items() if value}
+
+
+def _shape(job: Pending) -> dict[str, Any]:
+    each = {"cpus": job.each.cpus, "memory": job.each.memory, "gpus": job.each.gpus}
+    return {**each, "nodes": job.nodes, "count": job.count}
+
+
+def _words(job: Pending) -> str:
+    parts = ((job.each.cpus, "vCPUs"), (job.each.memory, "MiB"), (job.each.gpus, "GPUs"))
+    each = ", ".join(f"{number} {unit}" for number, unit in parts if number)
+    return f"{job.nodes} nodes with {each} each" if job.nodes > 1 else each
+
+
+def _carry_out(draft: Draft, queue: Queue, group: Group, rows: Mapping[str, NodeRow], planned: Moves) -> Trouble | None:
+    """The sizes first: the group has to have room for what comes, and a MinSize that lets go of what is ended."""
+    done = [_resize(draft, queue, group, planned)]
+    for reason, ids in planned.drains.items():
+        message = f"{len(ids)} nodes take no more jobs, and go when they have none: {reason}."
+        done.append(draft.act(DrainNodes(draft.desired.name, ids, reason, draft.now), "NodesDraining", message))
+    for ids, replace in ((planned.replaced, True), (planned.removed, False)):
+        if ids:
+            failed = [rows[each] for each in ids if rows[each].reason and rows[each].state == "failed"]
+            message = f"{len(ids)} nodes are ended{_in_their_place(replace)}{_because(failed)}."
+            done.append(draft.act(EndNodes(group.name, ids, replace), "NodesEnded", message, warning=bool(failed)))
+    return None if all(done) else ("Withheld", f"{group.name} is to be moved, and is not")
+
+
+def _in_their_place(replace: bool) -> str:
+    return ", and others come in their place" if replace else ""
+
+
+def _because(failed: Sequence[NodeRow]) -> str:
+    return f"; {failed[0].name or failed[0].id} failed: {failed[0].reason[-LONGEST_CAUSE:]}" if failed else ""
+
+
+def _resize(draft: Draft, queue: Queue, group: Group, planned: Moves) -> bool:
+    high = max(queue.bounds.max, planned.desired)
+    applied = (0, queue.bounds.max, None)
+    if (group.min, group.max, group.desired) == (0, high, planned.desired):
+        if draft.record.sizes.get(queue.name) != applied and not draft.paused:
+            draft.remember(sizes={**draft.record.sizes, queue.name: applied})
+        return True
+    was = f"min {group.min}, max {group.max}, desired {group.desired}"
+    now = f"min 0, max {high}, desired {planned.desired}"
+    bounds = (group.min, group.max)
+    drift = draft.record.sizes.get(queue.name) == applied and bounds not in (TEMPLATE_BOUNDS, (0, high))
+    reason = "GroupResized" if drift else "ScaledUp" if planned.grows else "SizesApplied"
+    why = f" {planned.grows} nodes are added." if planned.grows else ""
+    message = f"{'Put back' if drift else 'Set'} from {was} to {now}.{why}"
+    sizes = {**draft.record.sizes, queue.name: applied}
+    return draft.act(ResizeGroup(group.name, 0, high, planned.desired), reason, message, warning=drift, sizes=sizes)
+
+
+def _look(draft: Draft, demand: QueueDemand, tally: Tally, planned: Moves, limits: Limits) -> None:
+    """Events come sooner, but for the end of an idle time, which nothing tells."""
+    if planned.more:
+        draft.look(AT_ONCE)
+    if tally.coming or tally.draining or tally.ending or planned.grows or planned.drains or demand.pending:
+        draft.look(LOOK_AT_FLEET)
+    if planned.spare:
+        draft.look(max(planned.spare[0].since + limits.idle_time - draft.now, AT_ONCE))
+
+
+def _state(
+    draft: Draft, group: Group, tally: Tally, limits: Limits, failure: Failure | None, failed: Bootstraps | None
+) -> Trouble | None:
+    """What is the matter with a queue. That nodes come and go with the jobs is how it should be."""
+    if failed and failed.count >= launches.MOST_BOOTSTRAPS and limits.running:
+        return launches.protected(draft, group, failed)
+    if failure and limits.running:
+        return launches.could_not(draft, group, failure)
+    if not limits.running:
+        left = f"{group.name} is being stopped, and has {tally.there} nodes yet"
+        return groups.scaling(draft, left) if tally.there else None
+    lacking = limits.min - tally.ready
+    if lacking > 0:
+        words = f"{group.name} has {tally.ready} of at least {limits.min} nodes ready"
+        return groups.set_aside(draft, words, tally.parked) if tally.parked >= lacking else groups.scaling(draft, words)
+    if tally.coming or tally.draining or tally.ending:
+        draft.phase("Scaling")
+    return None

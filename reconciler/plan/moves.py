@@ -1,0 +1,135 @@
+"""What is done about a queue's nodes: how many there should be, who comes, who is drained, and who is ended.
+
+Nodes come by the group's desired capacity and go one by one: a node is drained first, its jobs end, and only then is
+it ended. So no job is lost, and of nodes that may go it is known which ones do.
+
+The group's own MinSize is 0, and the queue's least size is kept here: Auto Scaling refuses to end a node for good in a
+group at its MinSize, and would go on launching where the operator has stopped to.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.demand import Shape
+from reconciler.nodes import QueueDemand
+from reconciler.plan.sizing import Fleet, Idle, Need, need, surplus
+from reconciler.plan.tally import Tally
+
+# Nodes of a queue that are drained or ended in one pass: each is a call, and a pass is short.
+MOST_AT_ONCE = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a queue may have: nodes at least and at most, and seconds that a node may be idle.
+
+    `running`: it is to have nodes at all. `launching`: new ones may be launched now.
+    """
+
+    min: int
+    max: int
+    idle_time: float
+    running: bool = True
+    launching: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """`desired` is the capacity to set before nodes are ended, `grows` how many nodes it adds for jobs or the minimum.
+
+    `drains` maps reasons to nodes. Those `replaced` are ended and leave the capacity, those `removed` lower it. `spare`
+    are idle nodes whose time has not come. `more`: not all was done that is to be done.
+    """
+
+    desired: int
+    grows: int = 0
+    drains: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    replaced: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    spare: tuple[Idle, ...] = ()
+    need: Need = field(default_factory=Need)
+    more: bool = False
+
+
+def moves(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits, now: float) -> Moves:
+    """What to do. `node` is what a node of the queue has, None if that is not known."""
+    needs = _need(tally, demand, node, limits)
+    room = max(limits.max - len(tally.draining) - tally.staying, 0)
+    lacking = max(limits.min - tally.staying, 0)
+    new = min(max(needs.new, lacking), room) if limits.running and limits.launching else 0
+    ending = (*tally.drained, *tally.failed)[:MOST_AT_ONCE]
+    replaced, removed = ending[:new], ending[new:]
+    # While there are more to be ended than one pass ends, those that come later are what comes in their place.
+    grows = max(new - tally.ending, 0)
+    capacity = _capacity(tally, limits)
+    drains, spare = ({}, ()) if new else _drains(tally, needs, limits, capacity, now)
+    return Moves(
+        desired=capacity + grows,
+        grows=grows,
+        drains=drains,
+        replaced=replaced,
+        removed=removed,
+        spare=spare,
+        need=needs,
+        more=tally.ending > len(ending),
+    )
+
+
+def _need(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits) -> Need:
+    """Nodes that are drained take no jobs, and take up room until they are gone."""
+    if node is None or not limits.running:
+        return Need()
+    busy = len(tally.busy) + len(tally.draining)
+    return need(demand.pending, Fleet(node, busy, tally.free, demand.rooms), limits.max)
+
+
+def _capacity(tally: Tally, limits: Limits) -> int:
+    """The capacity without what is added: what was asked for and is not there yet is kept only where it may come."""
+    if not (limits.running and limits.launching):
+        return tally.there
+    return max(tally.there, min(tally.desired, limits.max))
+
+
+def _drains(
+    tally: Tally, needs: Need, limits: Limits, capacity: int, now: float
+) -> tuple[dict[str, tuple[str, ...]], tuple[Idle, ...]]:
+    """Who is drained, by the reason; and the idle nodes that could be, once they have been so for long enough."""
+    if not limits.running:
+        return _reasons([("the fleet is stopped", _all(tally))]), ()
+    excess = capacity - len(tally.draining) - tally.ending - limits.max
+    if excess > 0:
+        return _reasons([(f"the queue may have {limits.max} nodes", list(_all(tally))[:excess])]), ()
+    keep = max(needs.used, limits.min - len(tally.busy))
+    old_idle = [node for node in tally.idle if node.name in tally.outdated]
+    spare_old = surplus(old_idle, max(keep - len(tally.idle) + len(old_idle), 0), now, float("-inf"))
+    left = [node for node in tally.idle if node.name not in spare_old]
+    long_idle = surplus(left, keep, now, limits.idle_time)
+    turn = list(_in_turn(tally, limits, {*spare_old, *long_idle}))
+    chosen = {*spare_old, *long_idle, *turn}
+    waiting = sorted((node for node in left if node.name not in chosen), key=lambda node: node.since)
+    drains = [
+        ("its launch template has a newer version", (*spare_old, *turn)),
+        (f"idle for {limits.idle_time / 60:g} minutes", long_idle),
+    ]
+    return _reasons(drains), tuple(waiting[: max(len(left) - len(long_idle) - keep, 0)])
+
+
+def _all(tally: Tally) -> Iterator[str]:
+    """Nodes that can be asked to go, those first that have the least to lose."""
+    yield from (node.name for node in sorted(tally.idle, key=lambda node: (node.since, node.name)))
+    yield from (*tally.booting, *tally.fresh, *tally.busy)
+
+
+def _in_turn(tally: Tally, limits: Limits, gone: Collection[str]) -> Iterator[str]:
+    """Old nodes that are needed: at most half of the queue at a time, and only while others can come for them."""
+    if not limits.launching:
+        return
+    old = [each for each in _all(tally) if each in tally.outdated and each not in gone and each not in tally.booting]
+    away = tally.coming + len(tally.draining) + tally.ending + len(gone)
+    total = tally.staying + len(tally.draining) + tally.ending
+    yield from old[: max(max(total // 2, 1) - away, 0)]
+
+
+def _reasons(drains: Sequence[tuple[str, Sequence[str] | Iterator[str]]]) -> dict[str, tuple[str, ...]]:
+    found = {reason: tuple(nodes)[:MOST_AT_ONCE] for reason, nodes in drains}
+    return {reason: nodes for reason, nodes in found.items() if nodes}
