@@ -55,7 +55,7 @@ class Deed(Enum):
     SAY_DRAINING = "the row is draining"
     SAY_DRAINED = "the row is drained"
     SAY_FAILED = "the row has failed"
-    BIND = "tell the scheduler the address"
+    BIND = "tell the scheduler the address, where it is known and new"
     UNBIND = "the scheduler takes the host for down; its jobs are queued again"
     LOCK = "drain the host"
     UNLOCK = "resume the host"
@@ -100,6 +100,7 @@ RULES = (
     # Joining. The scheduler's word is as good as the node's own, which may have been lost.
     Rule(THERE, _one(Row.BOOTING), UP, Deed.SAY_READY),
     Rule(THERE, _one(Row.BOOTING), ANY_HOST, Deed.SAY_FAILED, BOOT),
+    Rule(THERE, _one(Row.BOOTING), _one(Host.DOWN), Deed.BIND),
     Rule(THERE, _one(Row.BOOTING), ANY_HOST, Deed.NOTHING),
     Rule(THERE, _one(Row.READY), _one(Host.DOWN), Deed.SAY_FAILED, PATIENCE),
     Rule(THERE, _one(Row.READY), _one(Host.DOWN), Deed.BIND),
@@ -171,10 +172,8 @@ def _task(member: Member, row: Known | None, host: Seen | None, about: str, now:
         yield Task(deed, instance, row.name if row else "" if instance else about)
 
 
-def free_name(prefix: str, taken: Iterable[str]) -> str:
-    """The first name of a queue that no row has: PREFIX-1, PREFIX-2, and so on."""
+def free_names(prefix: str, most: int, taken: Iterable[str]) -> Iterator[str]:
+    """The names of a queue that no row has, of so many: PREFIX-1, PREFIX-2, and so on."""
     used = set(taken)
-    number = 1
-    while f"{prefix}-{number}" in used:
-        number += 1
-    return f"{prefix}-{number}"
+    names = (f"{prefix}-{number}" for number in range(1, most + 1))
+    return (name for name in names if name not in used)

@@ -5,10 +5,11 @@ Another scheduler is a class with these methods, and its name in the spec; nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from node.facts import Queue
 from node.lists import Host
 
 
@@ -18,7 +19,7 @@ class SchedulerError(Exception):
 
 @dataclass(frozen=True)
 class HostState:
-    """What the scheduler says of a host: its state, what is free of it, and why it is as it is.
+    """What the scheduler says of a host: its state, what is free of it, why it is as it is, and where.
 
     vCPUs, MiB of memory, GPUs.
     """
@@ -29,6 +30,7 @@ class HostState:
     memory: int
     gpus: int
     reason: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,17 @@ class Jobs:
 class Scheduler(Protocol):
     """All methods raise SchedulerError."""
 
+    def version(self) -> str:
+        """Its name and version."""
+        ...
+
+    def shape(self, queues: Sequence[Queue], names: Iterable[str]) -> None:
+        """Have these queues from now on, and hosts for as many nodes as each may have, no more.
+
+        `names` are hosts of instances: they stay, whatever the queues' limits have become. A host that is new is down.
+        """
+        ...
+
     def hosts(self) -> Mapping[str, HostState]:
         """All hosts by their names."""
         ...
@@ -61,8 +74,8 @@ class Scheduler(Protocol):
         """The jobs that wait, like ones together."""
         ...
 
-    def bind(self, name: str, address: str) -> None:
-        """A host is at this address from now on; it is used when its daemon registers."""
+    def bind(self, addresses: Mapping[str, str]) -> None:
+        """Hosts are at these addresses from now on; each is used when its daemon registers."""
         ...
 
     def unbind(self, names: Iterable[str]) -> None:

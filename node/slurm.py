@@ -24,10 +24,15 @@ PATIENCE = 60
 OURS = "muster:"
 UNBOUND, LOCKED = f"{OURS} no instance", f"{OURS} leaving"
 # The widths are limits: what is longer is cut off.
-HOST_FIELDS = "".join(
-    f"{field}:200|,"
-    for field in ("NodeList", "Partition", "StateLong", "CPUsState", "Memory", "AllocMem", "Gres", "GresUsed")
+HOST_FIELDS = (
+    "NodeList:200|,Partition:200|,StateLong:200|,NodeAddr:200|,CPUsState:200|,Memory:200|,AllocMem:200|,"
+    "Gres:200|,GresUsed:200|,Reason:200"
 )
+# Where nobody answers: the address of hosts without instances. Their names are in no DNS, and an address of one that
+# is no more may be somebody else's.
+NOWHERE = "127.255.255.254"
+# How many hosts one command names: an argument has 128 KiB at most.
+TOGETHER = 1000
 JOB_FIELDS = (
     "JobArrayID:4000|,Partition:100|,tres-alloc:400|,NumNodes:20|,NumTasks:20|,OverSubscribe:20|,"
     "tres-per-job:200|,tres-per-node:200|,tres-per-task:200|,EligibleTime:40|,Reason:200"
@@ -45,22 +50,38 @@ class Slurm:
 
     def hosts(self) -> Mapping[str, HostState]:
         """All hosts by their names."""
-        return parse_hosts(_output("sinfo", "--all", "--noheader", "--Node", f"--Format={HOST_FIELDS}Reason:200"))
+        return parse_hosts(_output("sinfo", "--all", "--noheader", "--Node", f"--Format={HOST_FIELDS}"))
 
     def waiting(self) -> list[Jobs]:
         """The jobs that wait, like ones together."""
         text = _output("squeue", "--all", "--noheader", "--states=PENDING", f"--Format={JOB_FIELDS}")
         return parse_jobs(text, time.time())
 
-    def bind(self, name: str, address: str) -> None:
-        """Tell where a host is."""
-        _output("scontrol", "update", f"NodeName={name}", f"NodeAddr={address}", f"NodeHostName={name}")
+    def version(self) -> str:
+        """Such as `slurm 23.11.4`."""
+        return _output("sinfo", "--version").strip()
+
+    def ping(self) -> None:
+        """Whether the controller is there."""
+        _output("scontrol", "ping")
+
+    def reconfigure(self) -> None:
+        """Have the controller read its files again, and hand them to the nodes."""
+        _output("scontrol", "reconfigure")
+
+    def bind(self, addresses: Mapping[str, str]) -> None:
+        """Tell where hosts are."""
+        _move(addresses)
 
     def unbind(self, names: Iterable[str]) -> None:
-        """Take hosts for down, and queue their jobs again. That they were drained is not for who has the name next."""
+        """Take hosts for down, and queue their jobs again. That they were drained is not for who has the name next.
+
+        A daemon that lives on is not asked again whether it does: its answer would bring the host back.
+        """
         names = list(names)
         _update(names, "State=DOWN", f"Reason={UNBOUND}")
         _update(names, "State=UNDRAIN")
+        _move(dict.fromkeys(names, NOWHERE))
 
     def lock(self, names: Iterable[str]) -> None:
         """Drain hosts."""
@@ -72,9 +93,18 @@ class Slurm:
 
 
 def _update(names: Iterable[str], *what: str) -> None:
-    together = ",".join(sorted(names))
-    if together:
-        _output("scontrol", "update", f"NodeName={together}", *what)
+    for together in _parts(sorted(names)):
+        _output("scontrol", "update", f"NodeName={','.join(together)}", *what)
+
+
+def _move(addresses: Mapping[str, str]) -> None:
+    for names in _parts(sorted(addresses)):
+        together, there = ",".join(names), ",".join(addresses[name] for name in names)
+        _output("scontrol", "update", f"NodeName={together}", f"NodeAddr={there}", f"NodeHostName={together}")
+
+
+def _parts(names: list[str]) -> Iterable[list[str]]:
+    return (names[start : start + TOGETHER] for start in range(0, len(names), TOGETHER))
 
 
 def _output(*command: str) -> str:
@@ -97,7 +127,7 @@ def parse_hosts(text: str) -> dict[str, HostState]:
 
 
 def _host(line: str) -> tuple[str, HostState]:
-    name, queue, state, cpus, memory, used, gpus, gpus_used, reason = _fields(line, 9)
+    name, queue, state, address, cpus, memory, used, gpus, gpus_used, reason = _fields(line, 10)
     allocated, _, _, total = (int(part) for part in cpus.split("/"))
     free = HostState(
         host_state(state, reason, busy=allocated > 0),
@@ -106,6 +136,7 @@ def _host(line: str) -> tuple[str, HostState]:
         int(memory) - int(used),
         _gpus(gpus) - _gpus(gpus_used),
         "" if reason == "none" else reason,
+        address,
     )
     return name, free
 

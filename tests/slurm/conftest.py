@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,17 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from node.slurm import Slurm
+from node.conf import EXTRA as EXTRA_FILE
+from node.conf import SLURM, Site
+from node.facts import Queue
+from node.machine import Machine
+from node.slurm_files import Controller
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sinfo", "scancel")
 PATIENCE = 60.0
-CONF = """
-ClusterName=demo
-SlurmctldHost=localhost
-SlurmctldPort={port}
+# As the agent renders it, but for the places, the ports, and the times.
+EXTRA = """
 SlurmUser=root
-SlurmdUser=root
-AuthType=auth/munge
+SlurmctldPort={port}
 AuthInfo=socket={folder}/munge.socket
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
@@ -30,23 +32,14 @@ SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-MpiDefault=none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core_Memory
-DefMemPerCPU=100
-ReturnToService=2
 SlurmdTimeout=5
-PrivateData=cloud
-SlurmdParameters=config_overrides
+MessageTimeout=3
 SchedulerParameters=bf_interval=1
-GresTypes=gpu
-NodeName=cpu-[1-3] CPUs=4 RealMemory=2000 State=CLOUD NodeAddr=127.0.0.1 Port=[{cpu}]
-NodeName=gpu-[1-2] CPUs=4 RealMemory=2000 Gres=gpu:2 State=CLOUD NodeAddr=127.0.0.1 Port=[{gpu}]
-PartitionName=cpu Nodes=cpu-[1-3] Default=YES
-PartitionName=gpu Nodes=gpu-[1-2]
 """
+CPU, GPU = Queue("cpu", "demo.cpu", 3, 4, 2000, 0), Queue("gpu", "demo.gpu", 2, 4, 2000, 2)
+QUEUES = (CPU, GPU)
+# The most nodes of a queue in any test.
+MOST = 6
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -58,6 +51,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason=why))
 
 
+class Here(Machine):
+    """The controller's machine: a folder, in which each node has a port, and a daemon of its own."""
+
+    def __init__(self, real: "RealSlurm") -> None:
+        super().__init__(real.folder)
+        self.real = real
+        self.restarts = 0
+
+    def write(self, path: str, content: str | bytes, mode: int = 0o644, owner: str = "") -> bool:
+        text = content if isinstance(content, str) else content.decode()
+        if path == SLURM:
+            text = re.sub(r"^NodeName=(\w+)-\[1-(\d+)\]", self._with_ports, text, flags=re.MULTILINE)
+        return super().write(path, text, mode, owner)
+
+    def _with_ports(self, line: re.Match[str]) -> str:
+        ports = self.real.ports[line[1]][: int(line[2])]
+        return f"{line[0]} Port=[{','.join(map(str, ports))}]"
+
+    def systemctl(self, *what: str) -> None:
+        assert what == ("restart", "slurmctld")
+        self.restarts += 1
+        self.real.end("slurmctld")
+        self.real.run("slurmctld", "slurmctld", "-D")
+
+
 class RealSlurm:
     """The controller and its nodes."""
 
@@ -67,12 +85,13 @@ class RealSlurm:
         (folder / "state").mkdir()
         (folder / "munge.key").write_bytes(os.urandom(1024))
         (folder / "munge.key").chmod(0o400)
-        ports = _free_ports(6)
-        text = CONF.format(
-            folder=folder, port=ports[0], cpu=",".join(map(str, ports[1:4])), gpu=",".join(map(str, ports[4:6]))
-        )
-        (folder / "slurm.conf").write_text(text)
-        (folder / "gres.conf").write_text("")
+        port, *ports = _free_ports(1 + 2 * MOST)
+        self.ports = {"cpu": ports[:MOST], "gpu": ports[MOST:]}
+        (folder / EXTRA_FILE).parent.mkdir(parents=True)
+        (folder / EXTRA_FILE).write_text(EXTRA.format(folder=folder, port=port))
+        self.machine = Here(self)
+        self.site = Site("demo", "localhost", "127.0.0.1")
+        self.controller = Controller(self.machine, self.site, lambda: time.sleep(0.1))
 
     def start(self) -> None:
         """Munge, then the controller; no node has a daemon yet."""
@@ -80,8 +99,7 @@ class RealSlurm:
         options = [f"--{option}={self.folder}/{name}" for option, name in files.items()]
         self.run("munge", "munged", "--foreground", "--force", f"--seed-file={self.folder}/munge.seed", *options)
         self.until("munge", (self.folder / "munge.socket").exists)
-        self.run("slurmctld", "slurmctld", "-D", "-c")
-        self.until("the controller", lambda: self.ask("scontrol", "ping").returncode == 0)
+        self.controller.shape(QUEUES, ())
 
     def run(self, name: str, *command: str) -> None:
         """Start a daemon."""
@@ -97,6 +115,13 @@ class RealSlurm:
         process = self.daemons.pop(name)
         process.kill()
         process.wait()
+
+    def end(self, name: str) -> None:
+        """Have a daemon end, as systemd does it."""
+        if name in self.daemons:
+            process = self.daemons.pop(name)
+            process.terminate()
+            process.wait()
 
     def stop(self) -> None:
         """End them all, the nodes first, and what is left of jobs whose node was killed under them."""
@@ -146,7 +171,7 @@ def _free_ports(count: int) -> list[int]:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSlurm]:
     made = RealSlurm(tmp_path_factory.mktemp("slurm"))
-    os.environ["SLURM_CONF"] = str(made.folder / "slurm.conf")
+    os.environ["SLURM_CONF"] = str(made.folder / SLURM)
     try:
         made.start()
         yield made
@@ -158,9 +183,11 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSlurm]:
 @pytest.fixture
 def real(running: RealSlurm) -> Iterator[RealSlurm]:
     """With no jobs, and no node up."""
-    Slurm().unbind(Slurm().hosts())
+    running.controller.shape(QUEUES, ())
+    running.controller.unbind(running.controller.hosts())
     yield running
     running.ask("scancel", "--user=root")
     for name in [name for name in running.daemons if name.startswith(("cpu", "gpu"))]:
         running.kill(name)
+    running.controller.unbind(running.controller.hosts())
     running.until("no jobs", lambda: not running.ask("squeue", "--noheader", "--all").stdout)

@@ -36,7 +36,7 @@ def test_hosts_without_instances_are_down_and_have_all_room(real: RealSlurm) -> 
 
 def test_a_host_is_used_from_the_moment_its_daemon_registers(real: RealSlurm) -> None:
     waits = real.submit("sleep 600", "-n1", "--mem=500")
-    SLURM.bind("cpu-1", "127.0.0.1")
+    SLURM.bind({"cpu-1": "127.0.0.1"})
     assert state() is Host.DOWN, "an address is no daemon"
     real.boot("cpu-1")
     real.until("the job", lambda: real.job(waits) == "RUNNING")
@@ -99,7 +99,7 @@ def test_a_host_whose_daemon_died_is_silent(real: RealSlurm) -> None:
     [
         (("-n2", "--mem=100"), {"nodes": 1, "cpus": 2, "memory": 100}),
         (("-n2", "--mem-per-cpu=100"), {"cpus": 2, "memory": 200}),
-        ((), {"nodes": 1, "cpus": 1, "memory": 100, "gpus": 0, "exclusive": False, "able": True, "never": False}),
+        ((), {"nodes": 1, "cpus": 1, "memory": 500, "gpus": 0, "exclusive": False, "able": True, "never": False}),
         (("-N2", "--exclusive"), {"nodes": 2, "exclusive": True}),
         (("-N2-3",), {"nodes": 2}),
         (("-n6",), {"nodes": 2, "cpus": 6}),

@@ -1,0 +1,84 @@
+"""What a cluster's jobs ask of its nodes, as the operator reads it: the same bytes for the same content."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from node.lists import Host, Row
+from node.rows import NodeRow
+from node.scheduler import HostState, Jobs
+
+
+def document(
+    queues: Sequence[str],
+    rows: Mapping[str, NodeRow],
+    hosts: Mapping[str, HostState],
+    jobs: Iterable[Jobs],
+    former: Mapping[str, float],
+    now: float,
+) -> str:
+    """The document; `former` says since when nodes without jobs have had none, as it was seen before."""
+    jobs = list(jobs)
+    ready = [row for row in rows.values() if row.state is Row.READY and row.name in hosts]
+    asked: dict[str, Any] = {
+        queue: {
+            **_jobs([job for job in jobs if _queue(job, queues) == queue]),
+            "rooms": _rooms(hosts[row.name] for row in ready if row.queue == queue),
+            "idle": {
+                row.id: int(former.get(row.id, now))
+                for row in ready
+                if row.queue == queue and hosts[row.name].state is Host.IDLE
+            },
+        }
+        for queue in queues
+    }
+    states = Counter(row.state.value for row in rows.values())
+    return json.dumps({"queues": asked, "nodes": states}, sort_keys=True, separators=(",", ":"))
+
+
+def idle_since(text: str) -> dict[str, float]:
+    """Since when nodes have no jobs, by a former document; an unreadable one knows of none."""
+    try:
+        queues = json.loads(text)["queues"].values()
+        return {node: float(since) for queue in queues for node, since in queue["idle"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _queue(job: Jobs, queues: Sequence[str]) -> str:
+    """Of several that a job may start in, the first that the operator knows."""
+    return next((name for name in job.queue.split(",") if name in queues), "")
+
+
+def _jobs(jobs: Sequence[Jobs]) -> dict[str, Any]:
+    pending: Counter[tuple[int, ...]] = Counter()
+    waiting: Counter[str] = Counter()
+    never: Counter[str] = Counter()
+    for job in jobs:
+        if job.never:
+            never[job.reason] += job.count
+        elif job.able:
+            pending[_part(job)] += job.count
+        else:
+            waiting[job.reason] += job.count
+    # The count stands before the last, which says whether they share their nodes.
+    shapes = [[*shape[:-1], count, shape[-1]] for shape, count in sorted(pending.items())]
+    return {"pending": shapes, "waiting": waiting, "never": never}
+
+
+def _part(job: Jobs) -> tuple[int, ...]:
+    """What a job takes of one of its nodes."""
+    nodes = max(job.nodes, 1)
+    cpus, memory, gpus = (-(-total // nodes) for total in (job.cpus, job.memory, job.gpus))
+    return max(cpus, 1), memory, gpus, nodes, int(job.exclusive)
+
+
+def _rooms(hosts: Iterable[HostState]) -> list[list[int]]:
+    """What is free on nodes that run jobs."""
+    free = Counter(
+        (max(host.cpus, 0), max(host.memory, 0), max(host.gpus, 0)) for host in hosts if host.state is Host.BUSY
+    )
+    return [[*room, count] for room, count in sorted(free.items())]

@@ -1,0 +1,286 @@
+"""The head node's agent: it keeps the rows, the scheduler's hosts and the demand at what the lists say.
+
+A pass looks at everything anew. Messages, and what the scheduler shows between, only make the next one come sooner.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from node import demand
+from node.facts import FactsError, parse_facts
+from node.lists import Deed, Host, Known, Member, Row, Seen, Task, free_names, tasks
+from node.machine import MachineError
+from node.rows import NodeRow, side_by_side
+from node.scheduler import HostState, Jobs, Scheduler, SchedulerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from node.facts import Facts, Queue
+    from node.groups import Belonging, Groups
+    from node.messages import Messages
+    from node.rows import Rows, Table
+
+LOG = logging.getLogger(__name__)
+
+# Seconds: how long to wait for a message, the longest between two passes, between two signs of life, and between two
+# tries after a pass that broke.
+POLL, PAUSE, SIGN, BACKOFF = 2, 10.0, 60.0, 60.0
+SAY = {
+    Deed.SAY_READY: Row.READY,
+    Deed.SAY_DRAINING: Row.DRAINING,
+    Deed.SAY_DRAINED: Row.DRAINED,
+    Deed.SAY_FAILED: Row.FAILED,
+}
+# Why a row has failed, by the state that it was in.
+FAILURES = {
+    Row.BOOTING: "the node has not joined in time",
+    Row.READY: "the node's daemon does not answer the scheduler",
+    Row.DRAINING: "the node's daemon does not answer the scheduler",
+    Row.DRAINED: "the node's daemon does not answer the scheduler",
+}
+
+
+class Look(NamedTuple):
+    """What the scheduler shows."""
+
+    hosts: Mapping[str, HostState]
+    jobs: Sequence[Jobs]
+
+
+@dataclass
+class Head:
+    """The agent. What it remembers it can do without: a new one begins with nothing, and only takes its time."""
+
+    table: Table
+    groups: Groups
+    messages: Messages
+    scheduler: Scheduler
+    clock: Callable[[], float]
+    version: str
+    prepare: Callable[[], None]
+    prepared: bool = False
+    scheduler_name: str = ""
+    seen: dict[str, Seen] = field(default_factory=dict[str, Seen])
+    idle: dict[str, float] | None = None
+    published: str = ""
+    signed: float = float("-inf")
+    looked: float = float("-inf")
+    last: Look | None = None
+
+    def run(self, sleep: Callable[[float], object], goes_on: Callable[[], bool] = lambda: True) -> None:
+        """Passes for ever: no exception ends them."""
+        failures = 0
+        while goes_on():
+            try:
+                self.turn()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may be better
+                failures += 1
+                self.looked = float("-inf")
+                LOG.error("a pass broke: %s: %s", type(error).__name__, _line(error))
+                sleep(min(2.0**failures, BACKOFF))
+            else:
+                failures = 0
+
+    def turn(self) -> None:
+        """Wait for something to look at, look, and acknowledge what was the occasion."""
+        handles = self.messages.receive(POLL)
+        if handles or self.clock() - self.looked >= PAUSE or self._stirred():
+            self.look()
+            self.messages.delete(handles)
+
+    def look(self) -> None:
+        """One pass. What the scheduler does not answer is said, and tried again."""
+        reason = ""
+        self.looked = self.clock()
+        try:
+            self._prepare()
+            reason = self._pass()
+        except (SchedulerError, MachineError, FactsError) as error:
+            reason = _line(error)
+            LOG.warning("nothing is done: %s", reason)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {_line(error)}"
+            raise
+        finally:
+            self._sign(reason)
+
+    def _prepare(self) -> None:
+        if not self.prepared:
+            self.prepare()
+            self.prepared = True
+
+    def _stirred(self) -> bool:
+        """Whether the scheduler shows anything else than at the last pass. It is asked here, where it costs little."""
+        try:
+            return self._ask() != self.last
+        except SchedulerError:
+            return False
+
+    def _ask(self) -> Look:
+        return Look(self.scheduler.hosts(), self.scheduler.waiting())
+
+    def _pass(self) -> str:
+        now = self.clock()
+        rows = self.table.look()
+        if not rows.facts:
+            return "the operator has not said yet what the queues are"
+        facts = parse_facts(rows.facts)
+        self.scheduler.shape(facts.queues, sorted(row.name for row in rows.nodes.values()))
+        self.scheduler_name = self.scheduler_name or self.scheduler.version()
+        members = self.groups.members(queue.group for queue in facts.queues)
+        look = self._ask()
+        self.last = look
+        self.seen = remember(self.seen, look.hosts, now)
+        work = Work(facts, members, dict(rows.nodes), look.hosts)
+        todo = list(
+            tasks(
+                {instance: each.member for instance, each in members.items()},
+                {row.id: Known(row.state, row.since, row.name) for row in rows.nodes.values()},
+                self.seen,
+                now,
+            )
+        )
+        troubles = [*self._carry_out(work, todo, now), *self._let_go(work)]
+        self._publish(work, look, rows, now)
+        return "; ".join(troubles)
+
+    def _carry_out(self, work: Work, todo: Sequence[Task], now: float) -> list[str]:
+        """The scheduler first: a row that says what is not so yet would have the operator act on it."""
+        self.scheduler.unbind(work.names(todo, Deed.UNBIND))
+        self.scheduler.lock(work.names(todo, Deed.LOCK))
+        self.scheduler.unlock(work.names(todo, Deed.UNLOCK))
+        self.scheduler.bind(work.addresses())
+        added, crowded = work.added(todo, now)
+        moved = [(work.rows[task.instance], SAY[task.deed]) for task in todo if task.deed in SAY]
+        dropped = [task.instance for task in todo if task.deed is Deed.DROP]
+        failed = [
+            *side_by_side(lambda row: self._add(work, row), added),
+            *side_by_side(lambda move: self._move(work, *move, now), moved),
+            *side_by_side(lambda instance: self._drop(work, instance), dropped),
+        ]
+        work.unbound |= {task.name for task in todo if task.deed is Deed.UNBIND}
+        return [*crowded, *_failures(failed)]
+
+    def _add(self, work: Work, row: NodeRow) -> None:
+        if self.table.add(row):
+            work.rows[row.id] = row
+            LOG.info("%s is %s", row.id, row.name)
+
+    def _move(self, work: Work, row: NodeRow, state: Row, now: float) -> None:
+        moved = self.table.move(row, state, now, FAILURES[row.state] if state is Row.FAILED else "")
+        if moved:
+            work.rows[row.id] = moved
+            LOG.info("%s (%s) is %s", row.name, row.id, state.value)
+
+    def _drop(self, work: Work, instance: str) -> None:
+        self.table.drop(instance)
+        del work.rows[instance]
+        LOG.info("%s is no more", instance)
+
+    def _let_go(self, work: Work) -> list[str]:
+        """Instances that the hook holds may go when no job can be on them any more."""
+
+        def let_go(instance: str) -> None:
+            self.groups.let_go(work.members[instance].group, instance)
+
+        free = work.free()
+        return _failures(side_by_side(let_go, free))
+
+    def _publish(self, work: Work, look: Look, rows: Rows, now: float) -> None:
+        if self.idle is None:
+            self.idle, self.published = demand.idle_since(rows.demand), rows.demand
+        names = [queue.name for queue in work.facts.queues]
+        text = demand.document(names, work.rows, look.hosts, look.jobs, self.idle, now)
+        self.idle = demand.idle_since(text)
+        if text != self.published:
+            self.table.tell_demand(text, now)
+            self.published = text
+
+    def _sign(self, reason: str) -> None:
+        now = self.clock()
+        if now - self.signed >= SIGN:
+            self.table.tell_agent(self.version, self.scheduler_name, reason, now)
+            self.signed = now
+
+
+@dataclass
+class Work:
+    """One pass: what was found, and the rows as they become."""
+
+    facts: Facts
+    members: Mapping[str, Belonging]
+    rows: dict[str, NodeRow]
+    hosts: Mapping[str, HostState]
+    unbound: set[str] = field(default_factory=set[str])
+
+    def names(self, todo: Sequence[Task], deed: Deed) -> list[str]:
+        """The hosts that this is to be done to."""
+        return [task.name for task in todo if task.deed is deed and task.name in self.hosts]
+
+    def addresses(self) -> dict[str, str]:
+        """Where hosts are, of which the scheduler does not know it."""
+        return {
+            row.name: row.address
+            for row in self.rows.values()
+            if row.address and row.state in (Row.BOOTING, Row.READY) and self._is_elsewhere(row)
+        }
+
+    def _is_elsewhere(self, row: NodeRow) -> bool:
+        host, member = self.hosts.get(row.name), self.members.get(row.id)
+        there = member is not None and member.member in (Member.COMING, Member.SERVING)
+        return there and host is not None and host.address != row.address
+
+    def added(self, todo: Sequence[Task], now: float) -> tuple[list[NodeRow], list[str]]:
+        """New members' rows, each with a name of its own; and why some have to wait for one."""
+        queues = {queue.group: queue for queue in self.facts.queues}
+        names = {queue.name: self._names(queue) for queue in self.facts.queues}
+        rows: list[NodeRow] = []
+        waiting = 0
+        for task in todo:
+            if task.deed is Deed.ADD:
+                queue = queues[self.members[task.instance].group]
+                name = next(names[queue.name], "")
+                if name:
+                    rows.append(NodeRow(task.instance, queue.name, name, Row.BOOTING, now))
+                else:
+                    waiting += 1
+        return rows, [f"{waiting} instances wait for a name: their queues may have no more nodes"] if waiting else []
+
+    def _names(self, queue: Queue) -> Iterator[str]:
+        taken = {row.name for row in self.rows.values()}
+        return (name for name in free_names(queue.name, queue.max, taken) if name in self.hosts)
+
+    def free(self) -> list[str]:
+        """Instances that the hook holds, and that no host stands for."""
+        return [instance for instance, each in self.members.items() if each.held and self._is_down(instance)]
+
+    def _is_down(self, instance: str) -> bool:
+        row = self.rows.get(instance)
+        host = self.hosts.get(row.name) if row else None
+        return row is None or host is None or host.state is Host.DOWN or row.name in self.unbound
+
+
+def remember(seen: Mapping[str, Seen], hosts: Mapping[str, HostState], now: float) -> dict[str, Seen]:
+    """Since when hosts have been as they are."""
+    return {
+        name: seen[name] if name in seen and seen[name].state is host.state else Seen(host.state, now)
+        for name, host in hosts.items()
+    }
+
+
+def _failures(failed: Sequence[tuple[Any, Exception]]) -> list[str]:
+    """What to say of what failed: the rest was done, and the next pass does it."""
+    if not failed:
+        return []
+    text = f"{len(failed)} calls failed, the first one: {_line(failed[0][1])}"
+    LOG.warning("%s", text)
+    return [text]
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
