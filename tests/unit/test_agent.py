@@ -36,6 +36,14 @@ def test_the_reconciler_does_not_import_it() -> None:
     assert done.stdout.strip() == "False"
 
 
+def test_it_runs(tmp_path: Path) -> None:
+    file = tmp_path / "node.pyz"
+    file.write_bytes(agent.archive())
+    done = subprocess.run([sys.executable, file, "--help"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage" in done.stdout.lower()
+
+
 def test_python_finds_the_package_in_it(tmp_path: Path) -> None:
     file = tmp_path / "node.pyz"
     file.write_bytes(agent.archive())

@@ -82,12 +82,13 @@ def test_a_version_that_is_not_there_is_named_with_the_ways_out(
 def test_a_package_is_built_anew_for_whatever_it_is_made_of(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("handlers/a.py", "reconciler/b/c.py", "requirements.txt", "build.py"):
+    made_of = ("handlers/a.py", "node/a.py", "reconciler/b/c.py", "requirements.txt", "build.py")
+    for name in made_of:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
     monkeypatch.chdir(tmp_path)
     seen = [build.digest("python3.99", "arm64"), build.digest("python3.98", "arm64")]
-    for name in ("handlers/a.py", "reconciler/b/c.py", "requirements.txt", "build.py"):
+    for name in made_of:
         (tmp_path / name).write_text("2")
         seen.append(build.digest("python3.99", "arm64"))
     assert len(set(seen)) == len(seen)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from reconciler.cluster.errors import FieldError, quoted, short
+from reconciler.cluster.errors import MISSING, FieldError, quoted, short
 from reconciler.cluster.model import Cluster, Spec
 from reconciler.cluster.rules.compute import queues
 
@@ -17,9 +17,11 @@ def slurm_comes_with_its_system(cluster: Cluster) -> Iterator[FieldError]:
     """Slurm is installed from the archive of the nodes' system, also on an image of the user's own."""
     spec = cluster.spec
     if spec.scheduler == "slurm" and spec.image.os != OS:
-        shown = quoted(spec.image.os) + ("" if "os" in spec.image.model_fields_set else " (the default)")
-        rule = f"scheduler slurm needs {OS}: Slurm's packages are from its archive"
-        yield FieldError("spec.image.os", shown, rule, f"set image.os: {OS}, or scheduler: none")
+        # Named is what stands in the document, or is missing from a map that does.
+        at = "spec.image.os" if "image" in spec.model_fields_set else "spec.image"
+        shown = quoted(spec.image.os) if "os" in spec.image.model_fields_set else MISSING
+        rule = f"scheduler slurm needs image.os {OS}: Slurm's packages are from its archive"
+        yield FieldError(at, shown, rule, f"set image.os: {OS}, or scheduler: none")
 
 
 def queues_are_partitions(cluster: Cluster) -> Iterator[FieldError]:

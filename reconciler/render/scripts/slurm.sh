@@ -3,7 +3,7 @@ if ! { command -v "$DAEMON" && python3 -c "import boto3"; } >/dev/null 2>&1; the
   retry 600 install "$DAEMON" slurm-client munge python3-boto3
 fi
 NODE=/opt/muster/node.pyz
-sound() { echo "$DIGEST $NODE$1" | sha256sum --check --status; }
+sound() { echo "$DIGEST $NODE$1" | sha256sum --check --status 2>/dev/null; }
 fetch_agent() { aws s3 cp --quiet "$AGENT/$DIGEST.pyz" $NODE.new && sound .new && mv $NODE.new $NODE; }
 mkdir -p /opt/muster /etc/muster
 sound "" || retry 300 fetch_agent

@@ -55,15 +55,21 @@ REFUSED = [
     Case(
         slurm.slurm_comes_with_its_system,
         {"scheduler": "slurm"},
-        "spec.image.os",
-        '"alinux2023" (the default): scheduler slurm needs ubuntu2404: Slurm\'s packages are from its archive; '
+        "spec.image",
+        "(missing): scheduler slurm needs image.os ubuntu2404: Slurm's packages are from its archive; "
         "set image.os: ubuntu2404, or scheduler: none",
+    ),
+    Case(
+        slurm.slurm_comes_with_its_system,
+        {"scheduler": "slurm", "image": {"ami": AMI}},
+        "spec.image.os",
+        "(missing): scheduler slurm needs image.os ubuntu2404",
     ),
     Case(
         slurm.slurm_comes_with_its_system,
         {"scheduler": "slurm", "image": {"os": "ubuntu2204", "ami": AMI}},
         "spec.image.os",
-        '"ubuntu2204": scheduler slurm needs ubuntu2404',
+        '"ubuntu2204": scheduler slurm needs image.os ubuntu2404',
     ),
     Case(slurm.queues_are_partitions, {**SLURM, **named("a", "default")}, "spec.queues[1].name", "Slurm reserves it"),
     Case(slurm.only_with_slurm, {"idleTime": 10}, "spec.idleTime", "10: only with scheduler slurm; remove idleTime"),
@@ -560,4 +566,4 @@ def test_all_rules_are_applied_at_once() -> None:
         {"scheduler": "slurm", "scratch": {"encrypted": True}, **queue(size=1, minSize=1), "tags": {"Name": "x"}}
     )
 
-    assert set(found) == {"spec.image.os", "spec.scratch.encrypted", "spec.queues[0].minSize", "spec.tags.Name"}
+    assert set(found) == {"spec.image", "spec.scratch.encrypted", "spec.queues[0].minSize", "spec.tags.Name"}
