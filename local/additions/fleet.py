@@ -251,11 +251,15 @@ def _terminated(group: Group, member: Member) -> None:
 
 
 def _wait_or(group: Group, member: Member, transition: str) -> None:
-    """Put the member into its wait state if the group has hooks for the transition, else go on."""
+    """Put the member into its wait state if the group has hooks for the transition, else go on.
+
+    A group that is deleted by force waits for none (DeleteAutoScalingGroup, ForceDelete).
+    """
     now = time.time()
+    hooks = [] if group.get("Status") else autoscaling._hooks.values()
     member["_actions"] = {
         hook["LifecycleHookName"]: {"token": new_uuid(), "deadline": now + hook["HeartbeatTimeout"], "result": None}
-        for hook in autoscaling._hooks.values()
+        for hook in hooks
         if hook["AutoScalingGroupName"] == group["AutoScalingGroupName"] and hook["LifecycleTransition"] == transition
     }
     if member["_actions"]:

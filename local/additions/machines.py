@@ -159,6 +159,7 @@ class Machines:
 
     def __init__(self) -> None:
         self._running: dict[str, Machine] = {}
+        self._ending: list[Machine] = []
         self._ever: set[str] = set()
         self._lock = threading.Lock()
         self._shared: Shared | None = None
@@ -185,7 +186,7 @@ class Machines:
         elif machine and state in AWAY:
             machine.halt(forget=state == "terminated")
             if state == "terminated":
-                del self._running[instance_id]
+                self._ending.append(self._running.pop(instance_id))
 
     def has_been(self, instance_id: str) -> bool:
         """Whether the instance is a machine, or was one until it was terminated."""
@@ -197,7 +198,7 @@ class Machines:
 
     def end(self) -> None:
         """Kill them all: the local AWS ends. Their files go with its own."""
-        for machine in self._running.values():
+        for machine in (*self._running.values(), *self._ending):
             machine.kill()
         if self._shared:
             shutil.rmtree(self._shared.directory, ignore_errors=True)

@@ -68,13 +68,20 @@ def _run(command: list[str], env: dict[str, str], log: Path) -> int:
 
 
 def _heed_power() -> None:
-    if sys.stdin.readline() == "halt\n":
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGTERM)  # all but ourselves
-        end = time.monotonic() + GRACE_SECONDS
-        while time.monotonic() < end and len([*Path("/proc").glob("[0-9]*")]) > 1:
-            time.sleep(0.02)
-    os._exit(0)
+    try:
+        if sys.stdin.readline() == "halt\n":
+            _end_all()
+    finally:
+        os._exit(0)
+
+
+def _end_all() -> None:
+    """Ask all but ourselves to end, and wait a little for it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(-1, signal.SIGTERM)
+    end = time.monotonic() + GRACE_SECONDS
+    while time.monotonic() < end and len([*Path("/proc").glob("[0-9]*")]) > 1:
+        time.sleep(0.02)
 
 
 # --- the root
