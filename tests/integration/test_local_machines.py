@@ -101,6 +101,8 @@ curl -s -w '\\n%{{http_code}}' -H "X-aws-ec2-metadata-token: $token" http://169.
 UNITS = r"""
 cd /etc/systemd/system
 cat >again.service <<'END'
+[Unit]
+StartLimitIntervalSec=0
 [Service]
 Environment=FIRST=one "SECOND=two"
 EnvironmentFile=-/nowhere
