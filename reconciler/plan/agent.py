@@ -18,7 +18,7 @@ def tell(draft: Draft, facts: NodeFacts) -> None:
 
 
 def speaks(draft: Draft, facts: NodeFacts) -> bool:
-    """Whether the head node's word holds. Without it no node is taken and none is added."""
+    """Whether the head node says anything. Without its word no node is taken and none is added."""
     if not draft.conditions["HeadNodeReady"].status:
         return False
     if facts.agent_at is None:
@@ -43,6 +43,5 @@ def speaks(draft: Draft, facts: NodeFacts) -> bool:
         draft.progress("SchedulerFailing", message)
         draft.phase("Degraded")
         draft.look(LOOK_FOR_AGENT)
-        return False
     draft.look(LOOK_AT_AGENT)
     return True

@@ -74,14 +74,21 @@ def _queue(draft: Draft, queue: Queue, facts: NodeFacts, node: Shape | None, *, 
         return trouble
     demand = facts.demand.get(queue.name, NOTHING)
     rows = {row.id: row for row in facts.rows}
-    tally = count(group, rows, demand, max(facts.demand_at or 0.0, facts.agent_at or 0.0))
+    tally = count(group, rows, demand, _told(facts))
     shown |= _counts(group, tally, demand)
     if not heard:
         return "Waiting", f"{group.name} is left as it is while the head node does not report"
     failure = launches.failed_launch(draft, group, tally)
     bootstraps = launches.failed_bootstraps(draft, group, rows)
     barred = failure is not None or (bootstraps is not None and bootstraps.count >= launches.MOST_BOOTSTRAPS)
-    limits = Limits(low, high, idle_seconds(draft.cluster.spec), running=_running(draft), launching=not barred)
+    limits = Limits(
+        low,
+        high,
+        idle_seconds(draft.cluster.spec),
+        running=_running(draft),
+        launching=not barred,
+        frozen=bool(facts.agent_reason),
+    )
     planned = moves(tally, demand, node, limits, draft.now)
     shown |= _judged(draft, queue.name, demand, planned, shown)
     if failure is None and not planned.grows and not tally.unborn:
@@ -89,6 +96,11 @@ def _queue(draft: Draft, queue: Queue, facts: NodeFacts, node: Shape | None, *, 
     withheld = _carry_out(draft, queue, group, rows, planned)
     _look(draft, demand, tally, planned, limits)
     return withheld or _state(draft, group, tally, limits, failure, bootstraps)
+
+
+def _told(facts: NodeFacts) -> float:
+    """When what is said of jobs was last so (seconds). It is written when it changes, and seen to before each sign."""
+    return max(facts.demand_at or 0.0, 0.0 if facts.agent_reason else facts.agent_at or 0.0)
 
 
 def _counts(group: Group, tally: Tally, demand: QueueDemand) -> dict[str, Any]:

@@ -23,7 +23,8 @@ MOST_AT_ONCE = 50
 class Limits:
     """What a queue may have: nodes at least and at most, and seconds that a node may be idle.
 
-    `running`: it is to have nodes at all. `launching`: new ones may be launched now.
+    `running`: it is to have nodes at all. `launching`: new ones may be launched now. `frozen`: what is known of jobs
+    may be old, so nothing is launched and nothing drained; what was asked for may come, and what has no job may go.
     """
 
     min: int
@@ -31,6 +32,7 @@ class Limits:
     idle_time: float
     running: bool = True
     launching: bool = True
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,14 @@ def moves(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits,
     needs = _need(tally, demand, node, limits)
     room = max(limits.max - len(tally.draining) - tally.staying, 0)
     lacking = max(limits.min - tally.staying, 0)
-    new = min(max(needs.new, lacking), room) if limits.running and limits.launching else 0
+    launching = limits.running and limits.launching and not limits.frozen
+    new = min(max(needs.new, lacking), room) if launching else 0
     ending = (*tally.drained, *tally.failed)[:MOST_AT_ONCE]
     replaced, removed = ending[:new], ending[new:]
     # While there are more to be ended than one pass ends, those that come later are what comes in their place.
     grows = max(new - tally.ending, 0)
     capacity = _capacity(tally, limits)
-    drains, spare = ({}, ()) if new else _drains(tally, needs, limits, capacity, now)
+    drains, spare = ({}, ()) if new or limits.frozen else _drains(tally, needs, limits, capacity, now)
     return Moves(
         desired=capacity + grows,
         grows=grows,

@@ -218,12 +218,19 @@ def test_when_the_head_node_falls_silent_nothing_is_taken_and_nothing_added(seco
     assert plan_.next_look is not None
 
 
-def test_while_the_scheduler_does_not_serve_nothing_is_moved() -> None:
-    said = nodes(rows(READY), demand(jobs(4)), agent_reason="slurmctld does not answer")
-    plan_ = planned(members(1), said)
-    assert plan_.actions == ()
+def test_while_the_scheduler_does_not_serve_only_what_has_no_job_goes() -> None:
+    """A group that has no name left for a node says so too, and only the end of others gives one back."""
+    said = nodes(rows(READY, DRAINED, FAILED), demand(jobs(4), idle=[0]), agent_reason="slurmctld does not answer")
+    plan_ = planned(members(3, desired=4), said)
+    assert plan_.actions == (end(1, 2),)
     assert condition(plan_, "HeadNodeReady") == (False, "SchedulerFailing")
     assert "slurmctld does not answer" in message(plan_, "HeadNodeReady")
+
+
+def test_what_a_failing_scheduler_signs_is_no_word_of_its_jobs() -> None:
+    said = nodes([row(0, since=NOW - 60)], demand(), demand_at=NOW - 90)
+    assert queue(planned(members(1), said))["idle"] == 0
+    assert planned(members(1), replace(said, agent_reason="broken")).actions == ()
 
 
 @pytest.mark.parametrize("state", ["pending", "stopped", "terminated"])
