@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,19 @@ def test_another_type_of_the_list_is_launched_where_one_has_no_capacity(cluster:
     assert kinds == {"d3.2xlarge"}
 
 
+def test_what_jobs_want_wakes_and_no_other_row_of_the_table_does(running: Cluster, world: World) -> None:
+    running.until_quiet()
+    before = running.wakes("demand")
+    for row in ("AGENT", "NODE#i-0", "DEMAND", "FACTS", "DEMAND"):
+        item = {"cluster": f"{running.name}/nodes", "row": row, "at": int(time.time())}
+        world.client("dynamodb").put_item(TableName=world.out("StateTable"), Item=encode(item))
+    running.until("the wake-ups", lambda: running.wakes("demand") > before)
+    running.until_quiet()
+    assert running.wakes("demand") <= before + 2
+    lines = world.logs("wake", running.born)
+    assert not [line for line in lines if "message dropped" in str(line)], "the filter lets nothing else through"
+
+
 def test_an_instance_that_changes_its_state_wakes(running: Cluster, world: World) -> None:
     running.until_quiet()
     before = running.wakes("instance")
@@ -95,7 +109,7 @@ SAMPLES: dict[str, tuple[str, Callable[[Cluster], Json]]] = {
 
 def test_there_is_a_sample_of_every_event(world: World) -> None:
     """What comes by other ways than EventBridge has a scenario of its own here."""
-    others = ("spec-", "s3-cleanup-", "ecr-cleanup-", "inbox", "reconcile", "sweep", "timer")
+    others = ("spec-", "s3-cleanup-", "ecr-cleanup-", "inbox", "reconcile", "sweep", "timer", "demand")
     assert {path.stem for path in EVENTS.glob("*.json") if not path.stem.startswith(others)} == SAMPLES.keys()
 
 

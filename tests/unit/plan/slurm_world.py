@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from node.lists import Deed, Host, Known, Member, Row, Seen, free_name, tasks
+from node.lists import Deed, Host, Known, Member, Row, Seen, free_names, tasks
 from reconciler.actions import Action, DrainNodes, EndNodes, PutFacts, ResizeGroup
 from reconciler.demand import Pending, Room, Shape
 from reconciler.facts import Group, Launch
@@ -165,8 +165,8 @@ class World:
 
     def _add(self, instance: str) -> None:
         taken = [row.name for row in self.rows.values()]
-        name = free_name("compute", taken)
-        if int(name.rpartition("-")[2]) > 10:
+        name = next(free_names("compute", 10, taken), None)
+        if name is None:
             return
         self.rows[instance] = NodeRow(instance, "compute", name, NodeState.BOOTING, self.now)
         self.hosts[name] = Seen(Host.DOWN, self.now)
