@@ -176,9 +176,11 @@ class Spec(Model):
     logs: Logs = Field(default=Logs(), description="The log group of the cluster.")
     idle_time: int | None = Field(
         default=None,
-        ge=1,
+        ge=0,
         le=10080,
-        description="Minutes without a job after which a node goes, down to `minSize`; only with slurm. Default: 2.",
+        description=(
+            "Minutes without a job after which a node goes, down to `minSize`; 0: at once. Only with slurm. Default: 2."
+        ),
     )
     fleet: Literal["running", "stopped"] = Field(
         default="running",
