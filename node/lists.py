@@ -95,7 +95,8 @@ RULES = (
     Rule(THERE, _one(Row.ABSENT), ANY_HOST, Deed.ADD),
     # Gone, or going: jobs are queued again at once, the name is free when the instance is no more.
     Rule(_one(Member.ABSENT, Member.GOING), ANY_ROW, BOUND, Deed.UNBIND),
-    Rule(_one(Member.ABSENT), ANY_ROW, ANY_HOST, Deed.DROP, GRACE),
+    Rule(_one(Member.ABSENT), _one(Row.BOOTING), ANY_HOST, Deed.DROP, GRACE),
+    Rule(_one(Member.ABSENT), ANY_ROW - {Row.BOOTING}, ANY_HOST, Deed.DROP),
     Rule(_one(Member.ABSENT, Member.GOING), ANY_ROW, ANY_HOST, Deed.NOTHING),
     # Joining. The scheduler's word is as good as the node's own, which may have been lost.
     Rule(THERE, _one(Row.BOOTING), UP, Deed.SAY_READY),

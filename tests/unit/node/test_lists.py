@@ -98,6 +98,11 @@ def test_what_may_come_right_by_itself_is_waited_for(member: Member, row: Row, h
     assert len(one(member, row, host, NOW - after)) == 1
 
 
+@pytest.mark.parametrize("row", [Row.READY, Row.DRAINING, Row.DRAINED, Row.FAILED])
+def test_the_name_of_an_instance_that_was_there_and_is_gone_is_free_at_once(row: Row) -> None:
+    assert one(Member.ABSENT, row, Host.DOWN, NOW) == [Task(Deed.DROP, ID, NAME)]
+
+
 def test_a_node_that_is_ready_is_told_to_the_scheduler() -> None:
     assert one(Member.COMING, Row.READY, Host.DOWN, NOW - PATIENCE + 1) == [Task(Deed.BIND, ID, NAME)]
 
