@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from ministack.core.responses import get_account_id, get_region
 
@@ -87,27 +87,50 @@ BATCH = {
 
 
 def _named(service: str, _: str, path: str, __: Any, body: bytes, ___: Any) -> str:
-    """The ARN of the resource of Batch, CodeBuild, ECS or Logs that a request names; of several the first."""
-    if service == "logs":
-        return _log_stream(json.loads(body or b"{}"))
+    """The ARN of what a request to Batch, CodeBuild, ECS, Logs or Auto Scaling names; of several the first."""
+    if service == "autoscaling":
+        return _group_of(parse_qs(body.decode(errors="replace")).get("InstanceId", [""])[0])
     if service == "batch" and path.startswith("/v1/tags/"):
         return unquote(path.removeprefix("/v1/tags/"))
-    if service not in ("batch", "codebuild", "ecs") or path.startswith(("/v1/describe", "/v1/list")):
+    if service not in _NAMES or path.startswith(("/v1/describe", "/v1/list")):
         return ""
-    request = json.loads(body or b"{}")
-    if service == "ecs":
-        cluster = next(iter(request.get("clusters") or []), "").rpartition("/")[2]
-        return _arn("ecs", f"cluster/{cluster}") if cluster else ""
-    if service == "codebuild":
-        named = [request.get("id"), *request.get("ids", []), *request.get("names", [])]
-        project = next(filter(None, named), "").rpartition("/")[2].partition(":")[0]
-        return _arn("codebuild", f"project/{project}") if project else ""
-    return next((batch_arn(kind, request[key]) for key, kind in BATCH.items() if request.get(key)), "")
+    return _NAMES[service](json.loads(body or b"{}"))
+
+
+def _group_of(instance_id: str) -> str:
+    """The ARN of the group that an instance is a member of: some calls name nothing but the instance."""
+    for name, group in autoscaling._asgs.items():
+        if any(each["InstanceId"] == instance_id for each in group["Instances"]):
+            return _arn("autoscaling", f"autoScalingGroup:*:autoScalingGroupName/{name}")
+    return ""
 
 
 def _log_stream(request: dict[str, Any]) -> str:
     group, stream = request.get("logGroupName"), request.get("logStreamName")
     return _arn("logs", f"log-group:{group}:log-stream:{stream}") if group and stream else ""
+
+
+def _ecs_cluster(request: dict[str, Any]) -> str:
+    cluster = next(iter(request.get("clusters") or []), "").rpartition("/")[2]
+    return _arn("ecs", f"cluster/{cluster}") if cluster else ""
+
+
+def _project(request: dict[str, Any]) -> str:
+    named = [request.get("id"), *request.get("ids", []), *request.get("names", [])]
+    project = next(filter(None, named), "").rpartition("/")[2].partition(":")[0]
+    return _arn("codebuild", f"project/{project}") if project else ""
+
+
+def _of_batch_request(request: dict[str, Any]) -> str:
+    return next((batch_arn(kind, request[key]) for key, kind in BATCH.items() if request.get(key)), "")
+
+
+_NAMES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "batch": _of_batch_request,
+    "codebuild": _project,
+    "ecs": _ecs_cluster,
+    "logs": _log_stream,
+}
 
 
 def batch_arn(kind: str, reference: str) -> str:
