@@ -1,0 +1,174 @@
+"""Elastic queues under the real Slurm: a job comes, nodes come; the work ends, nodes go; a node dies, nobody notices.
+
+Each scenario ends with all jobs done or explained, the three lists equal, and no node left.
+"""
+
+import threading
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from local.slurm import CommandError
+from tests.e2e.slurm_world import QUEUES, Slurm, running, spec
+from tests.e2e.world import World
+
+LONG = "sleep 600"
+
+
+@pytest.fixture(scope="module")
+def made(world: World) -> Iterator[Slurm]:
+    with running(world, f"slurm-{uuid.uuid4().hex[:5]}") as slurm:
+        yield slurm
+
+
+@pytest.fixture
+def slurm(made: Slurm) -> Iterator[Slurm]:
+    """At rest before and after."""
+    made.until_at_rest()
+    yield made
+    made.type("scancel", "--user=root")
+    made.until_at_rest()
+
+
+def busy_node(slurm: Slurm) -> str:
+    """The instance that runs something, once there is one."""
+
+    def seen() -> str | None:
+        busy = [name for name, state in slurm.hosts().items() if state.startswith(("mixed", "allocated"))]
+        return next((i for i, row in slurm.rows().items() if row["name"] in busy), None)
+
+    return slurm.until("a node with a job", seen)
+
+
+def test_one_job_brings_one_node_which_goes_again(slurm: Slurm) -> None:
+    job = slurm.submit("hostname")
+    slurm.until_job(job, "COMPLETED")
+    slurm.until_at_rest()
+
+
+def test_an_array_of_200_is_done_by_the_nodes_that_the_queue_may_have(slurm: Slurm) -> None:
+    job = slurm.submit("true", "--array=0-199")
+    most = 0
+
+    def done() -> bool:
+        nonlocal most
+        most = max(most, len(slurm.members("small")))
+        return slurm.job(job) == ["COMPLETED"]
+
+    slurm.until("the array", done)
+    assert most == QUEUES["small"]
+
+
+def test_a_job_of_four_nodes_runs_on_all_of_them_at_once(slurm: Slurm) -> None:
+    said = slurm.type("srun", "--nodes=4", "--ntasks-per-node=1", "--mem=100", "--chdir=/tmp", "hostname")
+    assert len(set(said.split())) == 4
+
+
+def test_jobs_of_two_queues_bring_nodes_to_both(slurm: Slurm) -> None:
+    jobs = [slurm.submit("true", f"--partition={queue}", *more) for queue, more in (("small", ()), ("large", ("-c4",)))]
+    for job in jobs:
+        slurm.until_job(job, "COMPLETED")
+
+
+def test_a_job_that_no_node_could_run_is_said_and_brings_none(slurm: Slurm) -> None:
+    """Slurm itself refuses what is larger than a partition's nodes; a licence or a hold only keeps a job waiting."""
+    with pytest.raises(CommandError, match="not available"):
+        slurm.submit("true", "--cpus-per-task=64")
+    held = slurm.submit("true", "--hold")
+    other = slurm.submit("true")
+    slurm.until_job(other, "COMPLETED")
+    slurm.until_at_rest()
+    assert slurm.job(held) == ["PENDING"]
+    shown = {each["name"]: each for each in slurm.cluster.status["queues"]}
+    assert shown["small"]["waiting"] == {"JobHeldUser": 1}
+
+
+def test_a_job_that_is_cancelled_while_its_nodes_come_leaves_none(slurm: Slurm) -> None:
+    job = slurm.submit(LONG, "--nodes=2")
+    slurm.until("nodes on their way", lambda: len(slurm.members("small")) == 2)
+    slurm.type("scancel", job)
+    slurm.until_at_rest()
+
+
+def test_slurmd_killed_under_a_job_comes_again_and_the_job_ends(slurm: Slurm) -> None:
+    job = slurm.submit("until [ -e /tmp/go ]; do sleep 0.2; done")
+    node = busy_node(slurm)
+    slurm.type("pkill", "--signal=KILL", "--exact", "slurmd", instance=node)
+    slurm.type("touch", "/tmp/go", instance=node)
+    slurm.until_job(job, "COMPLETED")
+
+
+def test_a_node_that_dies_under_a_job_is_replaced_and_the_job_runs_again(slurm: Slurm) -> None:
+    job = slurm.submit('[ "$SLURM_RESTART_COUNT" ] || sleep 600')
+    node = busy_node(slurm)
+    slurm.world.client("ec2").terminate_instances(InstanceIds=[node])
+    slurm.until_job(job, "COMPLETED")
+    assert node not in slurm.rows()
+
+
+def test_a_spot_notice_under_a_job_queues_it_again_elsewhere(slurm: Slurm) -> None:
+    job = slurm.submit('[ "$SLURM_RESTART_COUNT" ] || sleep 600')
+    node = busy_node(slurm)
+    notice = {"action": "terminate", "time": "2030-01-01T00:00:00Z"}
+    with slurm.world.behaving(notices={node: {"spot": notice}}):
+        slurm.until_job(job, "COMPLETED")
+        slurm.until("the end of the node", lambda: node not in slurm.rows())
+
+
+def test_lost_messages_change_nothing_but_the_delay(slurm: Slurm) -> None:
+    """Somebody takes what he can from the queue, which is more than every tenth message."""
+    sqs = slurm.world.client("sqs")
+    url = slurm.output("QueueUrl")
+    over, stolen = threading.Event(), 0
+
+    def steal() -> None:
+        nonlocal stolen
+        while not over.is_set():
+            for each in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", ()):
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
+                stolen += 1
+            over.wait(0.05)
+
+    thief = threading.Thread(target=steal)
+    thief.start()
+    try:
+        job = slurm.submit("true", "--array=0-19")
+        slurm.until_job(job, "COMPLETED")
+        slurm.until_at_rest()
+    finally:
+        over.set()
+        thief.join()
+    assert stolen
+
+
+def test_the_head_nodes_agent_killed_midway_goes_on(slurm: Slurm) -> None:
+    job = slurm.submit("true", "--array=0-19")
+    slurm.until("nodes on their way", lambda: slurm.members("small"))
+    slurm.type("pkill", "--signal=KILL", "--full", "node.pyz head")
+    slurm.until_job(job, "COMPLETED")
+
+
+def test_a_fleet_that_is_stopped_lets_its_jobs_end_and_takes_no_others_until_it_is_started(slurm: Slurm) -> None:
+    first = slurm.submit("until [ -e /tmp/go ]; do sleep 0.2; done")
+    node = busy_node(slurm)
+    slurm.cluster.put(spec(slurm.world, fleet="stopped"))
+    slurm.until("the node to be drained", lambda: slurm.rows().get(node, {}).get("state") == "draining")
+    second = slurm.submit("true")
+    slurm.type("touch", "/tmp/go", instance=node)
+    slurm.until_job(first, "COMPLETED")
+    slurm.until_at_rest()
+    assert slurm.job(second) == ["PENDING"]
+    slurm.cluster.put(spec(slurm.world))
+    slurm.until_job(second, "COMPLETED")
+
+
+def test_nodes_of_an_older_launch_template_are_replaced_after_their_job(slurm: Slurm) -> None:
+    job = slurm.submit("until [ -e /tmp/go ]; do sleep 0.2; done")
+    node = busy_node(slurm)
+    slurm.cluster.put(spec(slurm.world, tags={"project": uuid.uuid4().hex[:5]}))
+    slurm.until("the node to be drained", lambda: slurm.rows().get(node, {}).get("state") == "draining")
+    assert slurm.job(job) == ["RUNNING"]
+    slurm.type("touch", "/tmp/go", instance=node)
+    slurm.until_job(job, "COMPLETED")
+    slurm.until("its end", lambda: node not in slurm.rows())
