@@ -11,7 +11,7 @@ class Scenario:
     """`start` is left in peace; each call of the passes that `drive` causes is disturbed.
 
     What a `racy` one does to the stack on the way depends on when it is disturbed; its end does not. `batch`: the
-    cluster is one of AWS Batch.
+    cluster is one of AWS Batch; `slurm`: one with Slurm.
     """
 
     name: str
@@ -19,6 +19,7 @@ class Scenario:
     drive: Callable[[World], None]
     racy: bool = False
     batch: bool = False
+    slurm: bool = False
 
 
 def nothing(world: World) -> None:

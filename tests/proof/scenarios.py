@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.proof.batch_scenarios import BATCH_SCENARIOS
 from tests.proof.lives import Scenario, nothing
+from tests.proof.slurm_scenarios import SLURM_SCENARIOS
 from tests.proof.world import GROUP, World
 from tests.unit.plane import client
 
@@ -100,4 +101,5 @@ SCENARIOS = [
     Scenario("delete", ready, delete),
     Scenario("delete during create", nothing, delete_during_create, racy=True),
     *BATCH_SCENARIOS,
+    *SLURM_SCENARIOS,
 ]

@@ -20,9 +20,11 @@ from reconciler.cluster import Cluster, parse, to_item
 from reconciler.cluster.document import from_item
 from reconciler.facts import HASH_TAG
 from reconciler.loop import LONGEST_TIMER, Report, accepted_cluster, rendered
+from reconciler.plan.agent import LOOK_AT_AGENT
 from reconciler.record import Record
 from reconciler.store import Refused, content_hash
 from reconciler.sweep import sweep
+from tests.proof.agent import Agent
 from tests.unit.factories import NAME
 from tests.unit.fake_batch import FakeBatch, answered, order_of, tag_of
 from tests.unit.fakes import FakeCloudFormation, FakeStack, Pages, client_error
@@ -36,8 +38,12 @@ ENDS = {
     "UPDATE_IN_PROGRESS": ("UPDATE_COMPLETE", 30),
     "DELETE_IN_PROGRESS": ("DELETE_COMPLETE", 30),
 }
+# Of Ubuntu, whose own the emulator does not know.
+AMI = "ami-0123456789abcdef0"
 COMPUTING = 3  # seconds that a change set takes
-TRIGGERS = ("stream", "stack", "group", "instance", "build", "image", "timer")
+# What the head node's agent sees of the operator's doing.
+MOVING = ("UpdateAutoScalingGroup", "TerminateInstanceInAutoScalingGroup", "PutItem", "UpdateItem")
+TRIGGERS = ("stream", "stack", "group", "instance", "build", "image", "demand", "timer")
 GROUP = f"muster-{NAME}.compute"
 
 
@@ -190,6 +196,8 @@ class World:
     _failed: bool = False
     _written: Any = None
     batch: bool = False
+    slurm: bool = False
+    agent: Agent = field(init=False)
     services: FakeBatch = field(init=False)
     _erased: bool = False
     _delay: float = 0
@@ -197,6 +205,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.services = FakeBatch(lambda: self.plane.now, self.at, self.trigger, _has_object)
+        self.agent = Agent(lambda: self.plane.now, self.at, partial(self.trigger, "demand"))
 
     # What a user does.
 
@@ -210,6 +219,13 @@ class World:
         document = self.plane.document(scheduler="awsbatch", batch={**LEAST, **(batch or {})}, **spec)
         del document["spec"]["headNode"], document["spec"]["queues"]
         self._write(document)
+
+    def write_slurm(self, **spec: Any) -> None:
+        """Write the spec of a cluster with Slurm: one queue, which may have three nodes, but for what is given."""
+        self.slurm = True
+        queues = [{"name": "compute", "instanceTypes": ["c7i.large"], "maxSize": 3}]
+        given = {"scheduler": "slurm", "image": {"os": "ubuntu2404", "ami": AMI}, "queues": queues}
+        self._write(self.plane.document(**{**given, **spec}))
 
     def _write(self, document: Mapping[str, Any]) -> None:
         self._written = to_item(document)
@@ -233,8 +249,13 @@ class World:
         """Something that wakes the cluster, as often and as late as the world lets it come."""
         for delay in self.triggers(kind):
             self.at(seconds + delay, self._wake)
-            if kind == "timer" and seconds >= LONGEST_TIMER:
+            if kind == "timer" and seconds >= self._longest:
                 self.idle.add(self._number)
+
+    @property
+    def _longest(self) -> float:
+        """Seconds to the look that a cluster gets as long as it lives."""
+        return LOOK_AT_AGENT if self.slurm else LONGEST_TIMER
 
     def _wake(self, queue: str = "wakes") -> None:
         self.queues[queue].append(Message(self.plane.now))
@@ -315,6 +336,7 @@ class World:
         queue[:] = [each for each in queue if each is not message]
 
     def _pass(self) -> Report:
+        self.agent.sign()
         outer, self._in_pass = self._in_pass, True
         self.plane.left = PASS_SECONDS
         try:
@@ -323,8 +345,11 @@ class World:
             self._in_pass = outer
 
     def sweep(self) -> dict[str, str]:
-        """One sweep, at its time; what it found."""
-        self.plane.now += SWEEP_EVERY
+        """One sweep, at its time; what it found. A cluster with Slurm is looked at more often than that."""
+        if self.slurm:
+            self.go_on(SWEEP_EVERY)
+        else:
+            self.plane.now += SWEEP_EVERY
         self.sweeps += 1
         found = sweep(self.plane.clients, self.plane.settings, self.plane.now)
         for name in found:
@@ -352,7 +377,7 @@ class World:
         if record is None or record.timer is None or any(number not in self.idle for _, number, _ in self.agenda):
             return False
         left = abs(record.timer - self._due) < 1
-        return not left or self._delay < LONGEST_TIMER
+        return not left or self._delay < self._longest
 
     # Calls.
 
@@ -382,6 +407,10 @@ class World:
             self.trigger("group")
         if operation == "TerminateInstances":
             self.trigger("instance")
+        if operation == "TerminateInstanceInAutoScalingGroup":
+            self.trigger("group")
+        if self.slurm and operation in MOVING:
+            self.agent.kick()
         self.after(operation)
 
     def moved(self, stack: FakeStack, status: str) -> None:
@@ -411,6 +440,7 @@ class World:
         living = [stack for stack in self.cloud.stacks if stack.status != "DELETE_COMPLETE"]
         assert len(living) <= 1, "two stacks"
         assert self._erased or not self.services.lost, "the operator ended a job"
+        assert self._erased or not self.agent.lost, "the operator ended a job"
         if item is None or report.result not in ("acted", "reported", "unchanged"):
             return
         assert record is not None
@@ -432,6 +462,11 @@ class World:
             self._check_batch(wanted, record)
         for queue in wanted.spec.queues:
             group = self.plane.group(queue.name)
+            if self.slurm:
+                low, high, _ = queue.bounds
+                assert group["MinSize"] == 0
+                assert low <= group["DesiredCapacity"] <= high or wanted.spec.fleet == "stopped"
+                continue
             assert (group["MinSize"], group["MaxSize"], group["DesiredCapacity"]) == queue.bounds
             assert not group["SuspendedProcesses"]
 
@@ -480,7 +515,8 @@ class World:
         found = {name for name in _groups() if name.startswith(f"muster-{NAME}.")}
         scaling = client("autoscaling")
         for name in sorted(wanted.keys() - found):
-            make_group(name, self.plane.subnet, wanted[name]["Tags"])
+            protected = wanted[name]["NewInstancesProtectedFromScaleIn"]
+            make_group(name, self.plane.subnet, wanted[name]["Tags"], protected=protected)
         for name in sorted(found - wanted.keys()):
             scaling.delete_auto_scaling_group(AutoScalingGroupName=name, ForceDelete=True)
         heads = [r["Properties"]["Tags"] for r in resources if r["Type"] == "AWS::EC2::Instance"]
@@ -497,13 +533,14 @@ class World:
         self.services.raze()
 
 
-def make_group(name: str, subnet: str, tags: Sequence[Mapping[str, Any]] = ()) -> None:
+def make_group(name: str, subnet: str, tags: Sequence[Mapping[str, Any]] = (), *, protected: bool = False) -> None:
     client("autoscaling").create_auto_scaling_group(
         AutoScalingGroupName=name,
         MinSize=0,
         MaxSize=5000,
         LaunchTemplate={"LaunchTemplateName": "any", "Version": "1"},
         VPCZoneIdentifier=subnet,
+        NewInstancesProtectedFromScaleIn=protected,
         Tags=[{**tag, "ResourceId": name, "ResourceType": "auto-scaling-group"} for tag in tags],
     )
 
@@ -560,6 +597,8 @@ PASSING = {
     *("deletingSince", "unsettled"),
 }
 PASSING_STATUS = {"lastPlan", "headNode", "stack"}
+# Of rows of nodes, when things were so.
+PASSING |= {"at", "since", "document", "reason"}
 
 
 def _bare(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -569,6 +608,8 @@ def _bare(row: Mapping[str, Any]) -> dict[str, Any]:
         for condition in status.get("conditions", ())
     ]
     bare = {key: value for key, value in row.items() if key not in PASSING} | {"status": status}
+    if "served" in row:
+        bare.pop("name")
     return json.loads(re.sub(r"\bi-[0-9a-f]+", "i-", json.dumps(bare, default=str, sort_keys=True)))
 
 
