@@ -1,5 +1,6 @@
 """What a pass reads of AWS: one call a service, more only where something is the matter."""
 
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -7,10 +8,11 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 from botocore.parsers import ResponseParserError
 
-from reconciler.facts import Actual, Member, digest
+from reconciler.facts import Actual, Launch, Member, digest
 from reconciler.observe import _with_error, asking, group_of, observe
 from reconciler.outcomes import AwsError, Outcome
 from reconciler.record import Record
+from reconciler.store import encode
 from tests.unit.factories import NAME, OWNER, actual, group, head, members, record
 from tests.unit.fakes import client_error
 from tests.unit.plane import Plane, client, launch
@@ -345,3 +347,44 @@ def test_and_nothing_else() -> None:
         actual(groups=base.groups, instances=(*base.instances, head("terminated", id="i-3"))),
     ]
     assert digests(base, *same) == 1
+
+
+def put_row(row: str, **values: Any) -> None:
+    client("dynamodb").put_item(TableName="state", Item=encode({"cluster": f"{NAME}/nodes", "row": row, **values}))
+
+
+def test_the_rows_of_nodes_are_read_up_to_the_secrets(plane: Plane) -> None:
+    put_row("AGENT", at=5)
+    put_row("NODE#i-1", queue="compute", name="compute-1", state="ready", since=7)
+    put_row("SECRET#MUNGE", key=b"secret")
+    assert seen(plane).nodes is None, "nobody asked"
+    asked: list[Any] = []
+    plane.clients.dynamodb.meta.events.register(
+        "before-parameter-build.dynamodb.Query", lambda params, **_: asked.append(params)
+    )
+    there = observe(plane.clients, OWNER, record(), deleting=False, table="state").nodes
+    assert there is not None
+    assert (there.agent_at, [row.id for row in there.rows], there.unread) == (5.0, ["i-1"], ())
+    (request,) = asked
+    assert request["ConsistentRead"] is True
+    answer = client("dynamodb").query(**{key: value for key, value in request.items() if key != "StartKey"})
+    assert [item["row"]["S"] for item in answer["Items"]] == ["AGENT", "NODE#i-1"]
+
+
+def test_of_a_group_that_lacks_nodes_the_launches_are_read(monkeypatch: pytest.MonkeyPatch, plane: Plane) -> None:
+    """What ends a node, and may be newer, is none of them."""
+    began = datetime(2027, 1, 1, tzinfo=UTC)
+    found = [
+        {"ActivityId": "c", "StatusCode": "Successful", "Description": "Terminating EC2 instance: i-1"},
+        {"ActivityId": "b", "StatusCode": "Failed", "StatusMessage": "none left", "StartTime": began,
+         "Description": "Launching a new EC2 instance.  Status Reason: none left"},
+        {"ActivityId": "a", "StatusCode": "Successful", "Cause": "asked for", "StartTime": began,
+         "Description": "Launching a new EC2 instance: i-2"},
+    ]  # fmt: skip
+    scaling = plane.clients.autoscaling
+    monkeypatch.setattr(scaling, "describe_scaling_activities", lambda **_: {"Activities": found})
+    lacking = group(desired=2, members=(*members(1), Member("i-9", "Terminating")))
+    assert _with_error(plane.clients, lacking).launches == (
+        Launch("b", "Failed", "none left", began.timestamp()),
+        Launch("a", "Successful", "asked for", began.timestamp()),
+    )

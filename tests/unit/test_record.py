@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.pins import Pins
-from reconciler.record import ABSENT, Accepted, Failure, Lease, Pending, Record, Rendering, camel
+from reconciler.record import ABSENT, Accepted, Bootstraps, Failure, Lease, Pending, Record, Rendering, camel
 from reconciler.store import decode, encode
 from tests.unit import batch_factories
 from tests.unit.factories import planned
@@ -17,6 +17,7 @@ TIMES = st.integers(0, 4 * 10**12).map(lambda milliseconds: milliseconds / 1000)
 COUNTS = st.integers(0, 5000)
 HASHES = st.dictionaries(TEXT, TEXT, max_size=2)
 FAILURES = st.builds(Failure, TEXT, TEXT, TEXT, COUNTS, st.none() | TIMES, TEXT, st.booleans())
+BOOTSTRAPS = st.builds(Bootstraps, COUNTS, TEXT, TEXT, TIMES, st.lists(TEXT, max_size=2).map(tuple))
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**30), 10**30) | TIMES | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
@@ -35,6 +36,8 @@ RECORDS = st.builds(
     change_set=TEXT,
     unchanged=TEXT,
     sizes=st.dictionaries(TEXT, st.tuples(COUNTS, COUNTS, st.none() | COUNTS), max_size=3),
+    launches=st.dictionaries(TEXT, FAILURES, max_size=2),
+    bootstraps=st.dictionaries(TEXT, BOOTSTRAPS, max_size=2),
     environments=st.lists(TEXT, max_size=3).map(tuple),
     stack_id=TEXT,
     deleting_since=st.none() | TIMES,
