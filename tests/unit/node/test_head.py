@@ -1,0 +1,394 @@
+"""The head node's agent: what a pass does, what it does not, and that nothing ends it."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from node.groups import Belonging
+from node.head import BACKOFF, PAUSE, SIGN
+from node.lists import GRACE, PATIENCE, Host, Member, Row
+from node.scheduler import Jobs
+from tests.unit.node.world import CPU, NOW, World, host
+
+JOB = Jobs("cpu", 1, 1, 100, 0, exclusive=False, able=True, never=False, reason="Resources")
+
+
+def states(world: World) -> dict[str, str]:
+    return {instance: row.state.value for instance, row in world.rows.items()}
+
+
+def demand(world: World) -> Any:
+    return json.loads(world.demand)
+
+
+def test_a_new_member_gets_a_row_and_the_first_free_name() -> None:
+    world = World()
+    world.put("i-0", "cpu-1", Row.READY)
+    world.register("cpu-1")
+    for instance in ("i-0", "i-1", "i-2"):
+        world.launch(instance)
+    world.head().look()
+    assert {row.name: (row.state, row.queue, row.since) for row in world.rows.values() if row.id != "i-0"} == {
+        "cpu-2": (Row.BOOTING, "cpu", NOW),
+        "cpu-3": (Row.BOOTING, "cpu", NOW),
+    }
+
+
+def test_a_member_waits_while_there_is_no_name_for_it() -> None:
+    world = World()
+    for number in range(CPU.max + 2):
+        world.launch(f"i-{number}")
+    world.head().look()
+    assert sorted(row.name for row in world.rows.values()) == [f"cpu-{number}" for number in range(1, CPU.max + 1)]
+    assert "2 instances wait for a name" in world.agent[-1][2]
+
+
+def test_a_node_is_ready_by_the_schedulers_word() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.BOOTING)
+    world.launch("i-1")
+    world.register("cpu-1")
+    world.head().look()
+    assert world.rows["i-1"].state is Row.READY
+    assert world.rows["i-1"].served
+    assert demand(world)["nodes"] == {"ready": 1}
+
+
+def test_the_scheduler_is_told_where_a_node_is_and_not_twice() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.BOOTING, address="10.0.0.7")
+    world.put("i-2", "cpu-2", Row.BOOTING)
+    world.launch("i-1")
+    world.launch("i-2")
+    agent = world.head()
+    agent.look()
+    assert world.hosts_of["cpu-1"].address == "10.0.0.7"
+    agent.look()
+    assert world.calls["bind"] == 1
+
+
+def test_a_host_that_falls_silent_has_its_time_from_then_on() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.READY, since=NOW - 10_000)
+    world.launch("i-1", Member.SERVING)
+    world.register("cpu-1", Host.SILENT)
+    agent = world.head()
+    agent.look()
+    world.now += PATIENCE - 1
+    agent.look()
+    assert world.rows["i-1"].state is Row.READY
+    world.now += 1
+    agent.look()
+    assert world.rows["i-1"].state is Row.FAILED
+    assert "does not answer" in world.rows["i-1"].reason
+
+
+def test_a_node_that_is_to_go_is_locked_and_said_drained_when_its_jobs_have_ended() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.DRAINING)
+    world.launch("i-1", Member.SERVING)
+    world.register("cpu-1", Host.BUSY)
+    agent = world.head()
+    agent.look()
+    assert world.hosts_of["cpu-1"].state is Host.LOCKED_BUSY
+    agent.look()
+    assert world.rows["i-1"].state is Row.DRAINING
+    world.register("cpu-1", Host.LOCKED)
+    agent.look()
+    assert world.rows["i-1"].state is Row.DRAINED
+
+
+def test_a_node_that_ends_is_let_go_when_its_host_is_down_and_its_name_is_free_after() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.READY)
+    world.register("cpu-1", Host.BUSY)
+    world.end("i-1")
+    agent = world.head()
+    agent.look()
+    assert (world.calls["unbind"], world.calls["let_go"]) == (1, 1)
+    assert (world.members, states(world)) == ({}, {"i-1": "ready"})
+    agent.look()
+    assert world.rows == {}
+
+
+def test_a_row_whose_instance_the_group_does_not_show_yet_is_kept_for_a_while() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.BOOTING)
+    agent = world.head()
+    agent.look()
+    assert states(world) == {"i-1": "booting"}
+    world.now += GRACE
+    agent.look()
+    assert world.rows == {}
+
+
+def test_a_node_is_not_let_go_while_the_scheduler_does_not_answer() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.READY)
+    world.register("cpu-1", Host.BUSY)
+    world.end("i-1")
+    world.broken = {"unbind"}
+    world.head().look()
+    assert world.calls["let_go"] == 0
+    assert "unbind did not answer" in world.agent[-1][2]
+
+
+@pytest.mark.parametrize("call", ["shape", "hosts", "waiting"])
+def test_a_scheduler_that_does_not_answer_changes_nothing(call: str) -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.BOOTING)
+    world.launch("i-1")
+    world.launch("i-2")
+    world.register("cpu-1")
+    world.broken = {call}
+    before = dict(world.rows), dict(world.hosts_of)
+    world.head().look()
+    assert (world.rows, world.hosts_of, world.demand) == (*before, "")
+    assert world.agent[-1][2] == f"{call} did not answer"
+
+
+@pytest.mark.parametrize("facts", ["", "{", '{"fleet": "running"}'])
+def test_without_facts_nothing_is_done_and_the_reason_is_said(facts: str) -> None:
+    world = World(facts=facts)
+    world.launch("i-1")
+    world.head().look()
+    assert world.rows == {}
+    assert world.agent[-1][2]
+
+
+def test_demand_is_told_when_it_changes() -> None:
+    world = World()
+    agent = world.head()
+    agent.look()
+    agent.look()
+    assert world.calls["tell_demand"] == 1
+    world.jobs = [JOB]
+    agent.look()
+    assert world.calls["tell_demand"] == 2
+    assert demand(world)["queues"]["cpu"]["pending"] == [[1, 100, 0, 1, 1, 0]]
+
+
+def test_an_agent_that_begins_knows_since_when_nodes_are_idle() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.READY)
+    world.launch("i-1", Member.SERVING)
+    world.register("cpu-1")
+    world.head().look()
+    world.now += 500
+    world.head().look()
+    assert demand(world)["queues"]["cpu"]["idle"] == {"i-1": int(NOW)}
+    assert world.calls["tell_demand"] == 1
+
+
+def test_the_agent_gives_a_sign_of_life_each_minute_and_no_more() -> None:
+    world = World()
+    agent = world.head()
+    while world.now < NOW + 3 * SIGN:
+        agent.turn()
+    assert [at for *_, at in world.agent] == sorted({at for *_, at in world.agent})
+    assert 3 <= len(world.agent) <= 4
+    assert world.agent[-1][:3] == ("v1", "slurm 22.05.8", "")
+
+
+def test_a_pass_follows_a_message_a_stir_or_a_pause_and_nothing_else() -> None:
+    world = World()
+    agent = world.head()
+    agent.turn()
+    assert world.calls["look"] == 1
+    agent.turn()
+    assert world.calls["look"] == 1, "nothing has happened"
+    world.queue = ["a"]
+    agent.turn()
+    assert world.calls["look"] == 2
+    world.jobs = [JOB]
+    agent.turn()
+    assert world.calls["look"] == 3
+    world.now += PAUSE
+    agent.turn()
+    assert world.calls["look"] == 4
+
+
+def test_messages_are_deleted_after_the_pass_that_followed_them() -> None:
+    world = World(queue=["a", "b"], broken={"members"})
+    agent = world.head()
+    waits = run(world, agent.run, 1)
+    assert world.deleted == []
+    assert waits == [2.0]
+    world.queue, world.broken = ["a", "b"], set()
+    run(world, agent.run, 1)
+    assert world.deleted == ["a", "b"]
+
+
+def run(world: World, loop: Callable[..., None], turns: int) -> list[float]:
+    """So many turns of an agent's loop: what it waited."""
+    waits: list[float] = []
+    left = iter([True] * turns + [False])
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        world.now += seconds
+
+    loop(sleep, lambda: next(left))
+    return waits
+
+
+@pytest.mark.parametrize("call", ["prepare", "receive", "look", "members", "tell_demand", "tell_agent", "delete"])
+def test_nothing_ends_the_loop(call: str, caplog: pytest.LogCaptureFixture) -> None:
+    world = World(broken={call}, queue=["a"])
+    agent = world.head()
+    with caplog.at_level(logging.ERROR):
+        waits = run(world, agent.run, 8)
+    assert waits == [2, 4, 8, 16, 32, BACKOFF, BACKOFF, BACKOFF][: len(waits)]
+    assert all(call in line and "\n" not in line for line in caplog.messages)
+    world.broken = set()
+    world.launch("i-1")
+    world.now += PAUSE
+    run(world, agent.run, 2)
+    assert states(world) == {"i-1": "booting"}
+    assert world.prepared == 1
+
+
+@pytest.mark.parametrize("call", ["add", "move", "drop", "let_go"])
+def test_of_many_calls_those_that_fail_hold_up_no_others(call: str) -> None:
+    world = World(broken={call})
+    world.launch("i-1")
+    world.put("i-2", "cpu-2", Row.BOOTING)
+    world.launch("i-2")
+    world.register("cpu-2")
+    world.put("i-3", "cpu-3", Row.FAILED, since=NOW - GRACE)
+    world.end("i-4")
+    agent = world.head()
+    agent.look()
+    assert "1 calls failed, the first one: " in world.agent[-1][2]
+    assert demand(world)["queues"]
+    world.broken = set()
+    agent.look()
+    assert states(world) == {"i-1": "booting", "i-2": "ready"}
+    assert world.members.keys() == {"i-1", "i-2"}
+
+
+def test_a_row_that_somebody_else_has_moved_meanwhile_is_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.BOOTING)
+    world.launch("i-1")
+    world.register("cpu-1")
+    hosts = world.hosts
+
+    def hosts_and_a_failure() -> Any:
+        world.put("i-1", "cpu-1", Row.FAILED)
+        return hosts()
+
+    monkeypatch.setattr(world, "hosts", hosts_and_a_failure)
+    world.head().look()
+    assert world.rows["i-1"].state is Row.FAILED
+
+
+def test_a_pass_writes_only_what_changes_and_asks_in_bulk() -> None:
+    """A thousand nodes that end at once cost the scheduler one command."""
+    facts = World().facts.replace('"max":6', '"max":1000')
+    world = World(facts=facts)
+    for number in range(1, 1001):
+        world.put(f"i-{number}", f"cpu-{number}", Row.READY)
+        world.launch(f"i-{number}", Member.SERVING)
+        world.register(f"cpu-{number}", Host.BUSY)
+    agent = world.head()
+    agent.look()
+    looks, tells = {"look", "shape", "members", "hosts", "waiting"}, {"tell_demand", "tell_agent"}
+    assert world.calls.keys() == {"prepare"} | looks | tells
+    for number in range(1, 1001):
+        world.end(f"i-{number}")
+    world.calls.clear()
+    agent.look()
+    assert (world.calls["unbind"], world.calls["let_go"]) == (1, 1000)
+    assert "drop" not in world.calls
+
+
+def test_a_lowered_limit_keeps_the_hosts_of_instances() -> None:
+    world = World(facts=World().facts.replace('"max":6', '"max":1'))
+    world.put("i-5", "cpu-5", Row.READY)
+    world.launch("i-5", Member.SERVING)
+    world.register("cpu-5", Host.BUSY)
+    world.head().look()
+    assert world.hosts_of["cpu-5"].state is Host.BUSY
+
+
+# Driven apart, with messages that get lost, come twice or in another order, and calls that fail now and then.
+
+IDS = [f"i-{number}" for number in range(5)]
+
+
+def advance(world: World, daemons: set[str]) -> None:
+    """Time passes: jobs end, instances come up, the operator ends what is drained or has failed."""
+    for name, each in list(world.hosts_of.items()):
+        after = {Host.BUSY: Host.IDLE, Host.LOCKED_BUSY: Host.LOCKED}.get(each.state)
+        if after:
+            world.hosts_of[name] = replace(each, state=after)
+    for instance, belonging in list(world.members.items()):
+        row = world.rows.get(instance)
+        if belonging.member is Member.COMING:
+            world.launch(instance, Member.SERVING)
+        if row and row.state in (Row.DRAINED, Row.FAILED):
+            world.end(instance)
+        elif row and row.state is Row.BOOTING and belonging.member is Member.SERVING and instance in daemons:
+            world.rows[instance] = replace(row, address=f"10.0.0.{IDS.index(instance)}")
+            if world.hosts_of[row.name].state is Host.DOWN:
+                world.register(row.name, address=f"10.0.0.{IDS.index(instance)}")
+
+
+@st.composite
+def apart(draw: st.DrawFn) -> tuple[World, set[str]]:
+    """A world whose lists say different things; and which instances have daemons that come up."""
+    world = World()
+    some = st.sets(st.sampled_from(IDS))
+    names = draw(st.permutations([f"cpu-{number}" for number in range(1, CPU.max + 1)]))
+    for instance in sorted(draw(some)):
+        member = draw(st.sampled_from([Member.COMING, Member.SERVING, Member.GOING]))
+        world.members[instance] = Belonging("demo.cpu", member, held=member is Member.GOING)
+    for name, instance in zip(names, sorted(draw(some)), strict=False):
+        world.put(instance, name, draw(st.sampled_from([*Row][1:])), draw(st.floats(NOW - 5000, NOW)))
+    for name in sorted(draw(st.sets(st.sampled_from(names)))):
+        state = draw(st.sampled_from([each for each in Host if each is not Host.SET_ASIDE]))
+        world.hosts_of[name] = host(state)
+    return world, set(IDS) if draw(st.booleans()) else draw(some)
+
+
+CALLS = ("add", "move", "drop", "let_go", "members", "look", "hosts", "unbind", "lock", "tell_demand", "receive")
+
+
+@settings(max_examples=25)
+@given(apart(), st.data())
+def test_whatever_happens_to_messages_and_calls_the_lists_come_together(
+    made: tuple[World, set[str]], data: st.DataObject
+) -> None:
+    world, daemons = made
+    agent = world.head()
+    for _ in range(12):
+        world.broken = data.draw(st.sets(st.sampled_from(CALLS), max_size=2))
+        world.queue = data.draw(st.lists(st.sampled_from("abc"), max_size=3))
+        if data.draw(st.integers(0, 9)) == 0:
+            agent = world.head()
+        run(world, agent.run, 1)
+        advance(world, daemons)
+    world.broken = set()
+    for _ in range(100):
+        world.now += 90
+        run(world, agent.run, 1)
+        advance(world, daemons)
+    serving = {instance for instance, each in world.members.items() if each.member is Member.SERVING}
+    assert world.rows.keys() == world.members.keys() == serving
+    assert {row.state for row in world.rows.values()} <= {Row.READY}
+    up = {name for name, each in world.hosts_of.items() if each.state is not Host.DOWN}
+    assert {row.name for row in world.rows.values()} == up
+    assert demand(world)["nodes"] == ({"ready": len(serving)} if serving else {})
+    assert demand(world)["queues"]["cpu"]["idle"].keys() == serving
+    world.calls.clear()
+    world.now += PAUSE
+    run(world, agent.run, 1)
+    changing = {"add", "move", "drop", "let_go", "bind", "unbind", "lock", "unlock", "tell_demand"}
+    assert not changing & world.calls.keys(), "and all is quiet"
