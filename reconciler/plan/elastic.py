@@ -214,6 +214,11 @@ def _state(
     if not limits.running:
         left = f"{group.name} is being stopped, and has {tally.there} nodes yet"
         return groups.scaling(draft, left) if tally.there else None
+    if tally.there > limits.max:
+        words = (
+            f"{group.name} has {tally.there} nodes, and may have {limits.max}: the others go when their jobs have ended"
+        )
+        return groups.scaling(draft, words)
     lacking = limits.min - tally.ready
     if lacking > 0:
         words = f"{group.name} has {tally.ready} of at least {limits.min} nodes ready"

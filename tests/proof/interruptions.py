@@ -87,6 +87,9 @@ def edit(world: World) -> None:
         sizes = {"computeEnvironments": [{"name": "any", "maxVcpus": 12}]}
         world.write_batch(sizes, tags={"team": "chemistry"}, consent=["queues/main"])
         return
+    if world.slurm:
+        world.write_slurm(tags={"team": "chemistry"}, queues=queue(1), consent=["queues/compute", "headNode"])
+        return
     world.write(tags={"team": "chemistry"}, queues=queue(1), consent=["queues/compute", "headNode"])
 
 

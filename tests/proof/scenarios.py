@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tests.proof.batch_scenarios import BATCH_SCENARIOS
+from tests.proof.batch_scenarios import BATCH_FEW, BATCH_SCENARIOS
 from tests.proof.lives import Scenario, nothing
-from tests.proof.slurm_scenarios import SLURM_SCENARIOS
+from tests.proof.slurm_scenarios import SLURM_FEW, SLURM_SCENARIOS
 from tests.proof.world import GROUP, World
 from tests.unit.plane import client
 
@@ -103,3 +103,5 @@ SCENARIOS = [
     *BATCH_SCENARIOS,
     *SLURM_SCENARIOS,
 ]
+# Of those that take long, the ones that a default run interrupts and strikes twice; a full one takes all.
+FEW = (*BATCH_FEW, *SLURM_FEW)

@@ -70,3 +70,5 @@ SLURM_SCENARIOS = [
     Scenario("slurm fleet started", stopped, start, slurm=True),
     Scenario("slurm delete", fixed, delete_slurm, slurm=True),
 ]
+# Those that a default run interrupts and strikes twice; a full one takes all.
+SLURM_FEW = ("slurm node fails",)

@@ -8,18 +8,17 @@ import os
 
 import pytest
 
-from tests.proof.batch_scenarios import BATCH_FEW
 from tests.proof.faults import explore
 from tests.proof.interruptions import at_rest, every, sampled
 from tests.proof.lives import Scenario
-from tests.proof.scenarios import SCENARIOS
+from tests.proof.scenarios import FEW, SCENARIOS
 from tests.proof.world import World
 
 FULL = os.environ.get("MUSTER_PROOF") == "full"
 
 
 # What a racy one has the user do comes in the middle, so an interruption would not be the last word.
-CALM = [each for each in SCENARIOS if not each.racy and (FULL or not each.batch or each.name in BATCH_FEW)]
+CALM = [each for each in SCENARIOS if not each.racy and (FULL or not (each.batch or each.slurm) or each.name in FEW)]
 
 
 @pytest.mark.parametrize("scenario", CALM, ids=lambda scenario: scenario.name)

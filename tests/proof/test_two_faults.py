@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.proof.batch_scenarios import BATCH_FEW
 from tests.proof.faults import FAULTS, Fault, changes, disturbed, forked, lasting, undisturbed
 from tests.proof.lives import Scenario
+from tests.proof.scenarios import FEW as LONG
 from tests.proof.scenarios import SCENARIOS
 from tests.proof.world import World
 
@@ -20,7 +20,7 @@ FEW = [
     each for each in SCENARIOS if FULL or each.name in ("create", "consent given", "group changed by hand", "delete")
 ]
 
-PAIRS = [each for each in SCENARIOS if FULL or not each.batch or each.name in BATCH_FEW]
+PAIRS = [each for each in SCENARIOS if FULL or not (each.batch or each.slurm) or each.name in LONG]
 
 
 @pytest.mark.parametrize("scenario", PAIRS, ids=lambda scenario: scenario.name)

@@ -197,6 +197,7 @@ class World:
     _written: Any = None
     batch: bool = False
     slurm: bool = False
+    least: int = 0
     agent: Agent = field(init=False)
     services: FakeBatch = field(init=False)
     _erased: bool = False
@@ -224,6 +225,7 @@ class World:
         """Write the spec of a cluster with Slurm: one queue, which may have three nodes, but for what is given."""
         self.slurm = True
         queues = [{"name": "compute", "instanceTypes": ["c7i.large"], "maxSize": 3}]
+        self.least = (spec.get("queues") or queues)[0].get("size", 0)
         given = {"scheduler": "slurm", "image": {"os": "ubuntu2404", "ami": AMI}, "queues": queues}
         self._write(self.plane.document(**{**given, **spec}))
 
@@ -269,6 +271,8 @@ class World:
         looks = all(number in self.idle and when > self.plane.now for when, number, _ in self.agenda)
         if not looks or any(self.queues.values()):
             return False
+        if not self._erased and len(self.agent.idle) > self.least:
+            return False  # nodes go yet, at a look that may have been set for something else
         _, record = self.plane.store.load(NAME)
         if record is None or record.deleting_since is not None:
             return not self.agenda
