@@ -11,7 +11,6 @@ from collections.abc import Iterator
 import pytest
 
 from local.machine import unavailable
-from local.slurm import CommandError
 from tests.e2e.slurm_world import QUEUES, Slurm, running, spec
 from tests.e2e.world import World
 
@@ -77,14 +76,12 @@ def test_jobs_of_two_queues_bring_nodes_to_both(slurm: Slurm) -> None:
 
 
 def test_a_job_that_no_node_could_run_is_said_and_brings_none(slurm: Slurm) -> None:
-    """Slurm itself refuses what is larger than a partition's nodes; a licence or a hold only keeps a job waiting."""
-    with pytest.raises(CommandError, match="not available"):
-        slurm.submit("true", "--cpus-per-task=64")
-    held = slurm.submit("true", "--hold")
-    other = slurm.submit("true")
-    slurm.until_job(other, "COMPLETED")
+    """Nor does one that is held, and both are seen in the status."""
+    too_large, held = slurm.submit("true", "--cpus-per-task=64"), slurm.submit("true", "--hold")
+    slurm.until("what is said of it", lambda: slurm.cluster.event("JobsUnfit"))
+    slurm.until_job(slurm.submit("true"), "COMPLETED")
     slurm.until_at_rest()
-    assert slurm.job(held) == ["PENDING"]
+    assert (slurm.job(too_large), slurm.job(held)) == (["PENDING"], ["PENDING"])
     shown = {each["name"]: each for each in slurm.cluster.status["queues"]}
     assert shown["small"]["waiting"] == {"JobHeldUser": 1}
 
