@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from local import demo_batch
+from local import demo_batch, demo_slurm
 from local.aws import LocalAws, local_aws
 from local.deploy import ControlPlane, build, deploy
 from local.fixtures import Network, network
@@ -179,6 +179,8 @@ def show(demo: Demo) -> None:
     _show_nodes(demo, net)
     demo.name = demo_batch.NAME
     demo_batch.show_batch(demo, net)
+    demo.name = demo_slurm.NAME
+    demo_slurm.show_slurm(demo, net, console)
 
 
 def _show_nodes(demo: Demo, net: Network) -> None:

@@ -1,5 +1,6 @@
 """The part of the demo about Slurm: an array job is submitted, nodes come, jobs run, nodes go."""
 
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from local import machine
 from local.fixtures import Network
 from local.slurm import SlurmCluster
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 NAME = "cfd"
 QUEUE = "compute"
 POLL = 0.5
+PROGRAMS = ("slurmctld", "slurmd", "munged", "sbatch")
 
 
 def _spec(net: Network) -> dict[str, Any]:
@@ -30,7 +33,10 @@ def _spec(net: Network) -> dict[str, Any]:
 
 
 def show_slurm(demo: "Demo", net: Network, console: Console) -> None:
-    """All of it, in order. Raises DemoError for what does not happen."""
+    """All of it, in order, where machines can run. Raises DemoError for what does not happen."""
+    if why_not := unavailable():
+        console.print(f"\n[bold cyan]━━ Slurm is left out here:[/] {why_not}")
+        return
     demo.aws.set(machines=NAME)
     with demo.part("A Slurm cluster: its instances run on this machine, each in namespaces of its own"):
         demo.put(_spec(net))
@@ -46,6 +52,12 @@ def show_slurm(demo: "Demo", net: Network, console: Console) -> None:
         demo.nothing_left()
         demo.none("machines", list(demo.aws.machines()))
     demo.aws.set(machines="")
+
+
+def unavailable() -> str:
+    """Why the real Slurm cannot run on this machine, empty if it can."""
+    missing = [each for each in PROGRAMS if shutil.which(each) is None]
+    return f"it needs {', '.join(missing)}" if missing else machine.unavailable()
 
 
 def _live(demo: "Demo", console: Console, slurm: SlurmCluster, job: str) -> None:

@@ -3,21 +3,18 @@
 Each scenario ends with all jobs done or explained, the three lists equal, and no node left.
 """
 
-import shutil
 import threading
 import uuid
 from collections.abc import Iterator
 
 import pytest
 
-from local.machine import unavailable
+from local.demo_slurm import unavailable
 from tests.e2e.slurm_world import QUEUES, Slurm, running, spec
 from tests.e2e.world import World
 
 LONG = "sleep 600"
-MISSING = [each for each in ("slurmctld", "slurmd", "munged", "sbatch") if shutil.which(each) is None]
-WHY_NOT = f"needs {', '.join(MISSING)}" if MISSING else unavailable()
-pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+pytestmark = pytest.mark.skipif(bool(unavailable()), reason=unavailable())
 
 
 @pytest.fixture(scope="module")
