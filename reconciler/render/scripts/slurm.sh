@@ -9,6 +9,10 @@ mkdir -p /opt/muster /etc/muster
 sound "" || retry 300 fetch_agent
 echo "$PLACE" >/etc/muster/node.json
 
+# A daemon that dies comes again: its jobs live on under daemons of their own, and it finds them.
+mkdir -p "/etc/systemd/system/$DAEMON.service.d"
+printf '%s\n' "[Service]" "Restart=on-failure" "RestartSec=5" >"/etc/systemd/system/$DAEMON.service.d/restart.conf"
+
 # serve NAME VERB: the agent under systemd. One that runs since the machine came up has what the boot before gave it.
 serve() {
   printf '%s\n' "[Unit]" "Description=Muster's agent" "Wants=network-online.target" "After=network-online.target" \

@@ -63,6 +63,14 @@ def test_slurmd_may_start_without_the_file_that_it_gets_from_the_head_node(node:
     assert of.read("etc/systemd/system/slurmd.service.d/muster.conf") == "[Unit]\nConditionPathExists=\n"
 
 
+@pytest.mark.parametrize(("which", "daemon"), [(HEAD, "slurmctld"), (COMPUTE, "slurmd")])
+def test_a_daemon_of_slurms_that_dies_comes_again(node: Boots, which: str, daemon: str):
+    of = node(which)
+    of.boot()
+    text = of.read(f"etc/systemd/system/{daemon}.service.d/restart.conf")
+    assert text == "[Service]\nRestart=on-failure\nRestartSec=5\n"
+
+
 @pytest.mark.parametrize(
     ("which", "own"),
     [
