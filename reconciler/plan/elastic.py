@@ -21,6 +21,7 @@ AT_ONCE = 1
 # Characters of what a failed node said, from its end.
 LONGEST_CAUSE = 300
 NOTHING = QueueDemand()
+RUNS = {"running": True, "stopped": False}
 
 
 def plan(draft: Draft) -> None:
@@ -39,7 +40,7 @@ def plan(draft: Draft) -> None:
 
 
 def _running(draft: Draft) -> bool:
-    return draft.cluster.spec.fleet == "running"
+    return RUNS[draft.cluster.spec.fleet]
 
 
 def _prune(draft: Draft) -> None:
