@@ -70,6 +70,8 @@ class Head:
     published: str = ""
     signed: float = float("-inf")
     looked: float = float("-inf")
+    asked: float = float("-inf")
+    cost: float = 0.0
     last: Look | None = None
 
     def run(self, sleep: Callable[[float], object], goes_on: Callable[[], bool] = lambda: True) -> None:
@@ -115,14 +117,20 @@ class Head:
             self.prepared = True
 
     def _stirred(self) -> bool:
-        """Whether the scheduler shows anything else than at the last pass. It is asked here, where it costs little."""
+        """Whether the scheduler shows anything else than at the last pass. To ask it may take a tenth of the time."""
+        if self.clock() - self.asked < 10 * self.cost:
+            return False
         try:
             return self._ask() != self.last
         except SchedulerError:
             return False
 
     def _ask(self) -> Look:
-        return Look(self.scheduler.hosts(), self.scheduler.waiting())
+        begun = self.clock()
+        look = Look(self.scheduler.hosts(), self.scheduler.waiting())
+        self.asked = self.clock()
+        self.cost = self.asked - begun
+        return look
 
     def _pass(self) -> str:
         now = self.clock()

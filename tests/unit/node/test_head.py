@@ -214,6 +214,19 @@ def test_a_pass_follows_a_message_a_stir_or_a_pause_and_nothing_else() -> None:
     assert world.calls["look"] == 4
 
 
+def test_a_slow_scheduler_is_asked_less_often() -> None:
+    world = World(slowness=0.5)
+    agent = world.head()
+    agent.turn()
+    world.calls.clear()
+    while world.now < agent.asked + 5 - 2:
+        agent.turn()
+    assert "waiting" not in world.calls
+    world.jobs = [JOB]
+    agent.turn()
+    assert world.calls["look"] == 1
+
+
 def test_messages_are_deleted_after_the_pass_that_followed_them() -> None:
     world = World(queue=["a", "b"], broken={"members"})
     agent = world.head()

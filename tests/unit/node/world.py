@@ -39,6 +39,7 @@ class World:
     calls: Counter[str] = field(default_factory=Counter[str])
     deleted: list[str] = field(default_factory=list[str])
     prepared: int = 0
+    slowness: float = 0.0
 
     def __post_init__(self) -> None:
         for number in range(1, CPU.max + 1):
@@ -134,6 +135,7 @@ class World:
 
     def waiting(self) -> list[Jobs]:
         self._ask("waiting")
+        self.now += self.slowness
         return list(self.jobs)
 
     def bind(self, addresses: Mapping[str, str]) -> None:

@@ -1,0 +1,63 @@
+"""Slurm's word for nodes, by their states: what the lists make of each."""
+
+import pytest
+
+from node.lists import Host
+from node.scheduler import HostState, SchedulerError
+from node.slurm import LOCKED, UNBOUND, host_state, parse_hosts
+
+LINE = (
+    "NodeName=gpu-1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=3 CPUEfctv=4 CPUTot=4 CPULoad=0.01 "
+    "AvailableFeatures=(null) ActiveFeatures=(null) Gres=gpu:a100:4(S:0) GresDrain=N/A GresUsed=gpu:a100:1(IDX:0) "
+    "NodeAddr=10.0.0.7 NodeHostName=ip-10-0-0-7 Version=22.05.8 OS=Linux 6.1.0 #1 SMP (2023-05-08)  "
+    "RealMemory=2000 AllocMem=500 FreeMem=N/A Sockets=4 Boards=1 State={} ThreadsPerCore=1 Partitions=gpu,all  "
+    "BootTime=1 SlurmdStartTime=2 CfgTRES=cpu=4,mem=2000M,billing=4 AllocTRES=cpu=3 CapWatts=n/a{}"
+)
+ADMINISTRATOR = "bad disk [really] State=IDLE"
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "busy", "expected"),
+    [
+        ("IDLE+CLOUD", "", False, Host.IDLE),
+        ("IDLE", "", False, Host.IDLE),
+        ("MIXED+CLOUD", "", True, Host.BUSY),
+        ("ALLOCATED+CLOUD", "", True, Host.BUSY),
+        ("IDLE+CLOUD+COMPLETING", "", False, Host.BUSY),
+        ("IDLE+CLOUD+PLANNED", "", False, Host.IDLE),
+        ("DOWN+CLOUD+POWERED_DOWN+NOT_RESPONDING", UNBOUND, False, Host.DOWN),
+        ("DOWN+CLOUD+NOT_RESPONDING", UNBOUND, False, Host.DOWN),
+        ("DOWN+CLOUD+INVALID_REG", UNBOUND, False, Host.DOWN),
+        ("IDLE+CLOUD+POWERED_DOWN", "", False, Host.SET_ASIDE),
+        ("DOWN+CLOUD", ADMINISTRATOR, False, Host.SET_ASIDE),
+        ("DOWN+CLOUD+NOT_RESPONDING", "Not responding", False, Host.SILENT),
+        ("DOWN*+CLOUD", "Not responding", False, Host.SILENT),
+        ("MIXED+CLOUD+NOT_RESPONDING", "", True, Host.SILENT),
+        ("IDLE+CLOUD+DRAIN+INVALID_REG", "Low RealMemory", False, Host.SILENT),
+        ("ERROR+CLOUD", "", False, Host.SILENT),
+        ("IDLE+CLOUD+DRAIN", LOCKED, False, Host.LOCKED),
+        ("MIXED+CLOUD+DRAIN", LOCKED, True, Host.LOCKED_BUSY),
+        ("IDLE+CLOUD+COMPLETING+DRAIN", LOCKED, False, Host.LOCKED_BUSY),
+        ("MIXED+CLOUD+DRAIN", ADMINISTRATOR, True, Host.SET_ASIDE),
+        ("IDLE+CLOUD+DRAIN", ADMINISTRATOR, False, Host.SET_ASIDE),
+    ],
+)
+def test_a_state(state: str, reason: str, busy: bool, expected: Host) -> None:
+    assert host_state(state, reason, busy=busy) is expected
+
+
+def test_a_line_is_read_by_its_words() -> None:
+    text = LINE.format("IDLE+DRAIN", f" Reason={ADMINISTRATOR} [root@1700000000] Comment=State=DOWN")
+    found = parse_hosts(text)
+    assert found == {"gpu-1": HostState(Host.SET_ASIDE, "gpu", 1, 1500, 3, ADMINISTRATOR, "10.0.0.7")}
+
+
+def test_a_line_without_a_reason() -> None:
+    assert parse_hosts(LINE.format("MIXED", ""))["gpu-1"].reason == ""
+    assert parse_hosts("No nodes in the system\n") == {}
+
+
+@pytest.mark.parametrize("word", ["CPUAlloc=", "State=", "NodeAddr=", "RealMemory="])
+def test_an_unreadable_line_is_an_error(word: str) -> None:
+    with pytest.raises(SchedulerError, match="unreadable"):
+        parse_hosts(LINE.format("IDLE", "").replace(word, "Other="))
