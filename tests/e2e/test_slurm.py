@@ -29,6 +29,7 @@ def slurm(made: Slurm) -> Iterator[Slurm]:
     made.until_at_rest()
     yield made
     made.type("scancel", "--user=root")
+    made.cluster.put(spec(made.world))
     made.until_at_rest()
 
 
@@ -40,6 +41,16 @@ def busy_node(slurm: Slurm) -> str:
         return next((i for i, row in slurm.rows().items() if row["name"] in busy), None)
 
     return slurm.until("a node with a job", seen)
+
+
+def until_leaving(slurm: Slurm, node: str) -> None:
+    """Until no job is started on a node any more."""
+
+    def seen() -> bool:
+        row = slurm.rows().get(node, {})
+        return row.get("state") == "draining" and slurm.hosts()[row["name"]].startswith("drain")
+
+    slurm.until("the node to be drained", seen)
 
 
 def test_one_job_brings_one_node_which_goes_again(slurm: Slurm) -> None:
@@ -152,7 +163,7 @@ def test_a_fleet_that_is_stopped_lets_its_jobs_end_and_takes_no_others_until_it_
     first = slurm.submit("until [ -e /tmp/go ]; do sleep 0.2; done")
     node = busy_node(slurm)
     slurm.cluster.put(spec(slurm.world, fleet="stopped"))
-    slurm.until("the node to be drained", lambda: slurm.rows().get(node, {}).get("state") == "draining")
+    until_leaving(slurm, node)
     second = slurm.submit("true")
     slurm.type("touch", "/tmp/go", instance=node)
     slurm.until_job(first, "COMPLETED")
@@ -166,7 +177,7 @@ def test_nodes_of_an_older_launch_template_are_replaced_after_their_job(slurm: S
     job = slurm.submit("until [ -e /tmp/go ]; do sleep 0.2; done")
     node = busy_node(slurm)
     slurm.cluster.put(spec(slurm.world, tags={"project": uuid.uuid4().hex[:5]}))
-    slurm.until("the node to be drained", lambda: slurm.rows().get(node, {}).get("state") == "draining")
+    until_leaving(slurm, node)
     assert slurm.job(job) == ["RUNNING"]
     slurm.type("touch", "/tmp/go", instance=node)
     slurm.until_job(job, "COMPLETED")
