@@ -94,7 +94,9 @@ def sound(start: Situation) -> Situation:
     assert wanted.rendered is not None
     if there.stack and there.stack.status not in STACK:
         there = replace(there, stack=None)
-    seen = there.batch if there.stack else BatchFacts(environments=there.batch.environments)
+    # A stack that is deleted holds nothing; its environments outlive it.
+    holds = there.stack and there.stack.status != "DELETE_COMPLETE"
+    seen = there.batch if holds else BatchFacts(environments=there.batch.environments)
     as_rendered = there.stack and there.stack.tags[HASH_TAG] == wanted.rendered.hash
     current = frozenset(batch_of(wanted).environments) if as_rendered else seen.current
     held = [(queue, tuple(each for each in queue.environments if each in current)) for queue in seen.queues]
