@@ -163,7 +163,7 @@ class Head:
         self.scheduler.lock(work.names(todo, Deed.LOCK))
         self.scheduler.unlock(work.names(todo, Deed.UNLOCK))
         self.scheduler.bind(work.addresses())
-        added, crowded = work.added(todo, now)
+        added = work.added(todo, now)
         moved = [(work.rows[task.instance], SAY[task.deed]) for task in todo if task.deed in SAY]
         dropped = [task.instance for task in todo if task.deed is Deed.DROP]
         failed = [
@@ -172,7 +172,7 @@ class Head:
             *side_by_side(lambda instance: self._drop(work, instance), dropped),
         ]
         work.unbound |= {task.name for task in todo if task.deed is Deed.UNBIND}
-        return [*crowded, *_failures(failed)]
+        return _failures(failed)
 
     def _add(self, work: Work, row: NodeRow) -> None:
         if self.table.add(row):
@@ -243,8 +243,12 @@ class Work:
         there = member is not None and member.member in (Member.COMING, Member.SERVING)
         return there and host is not None and host.address != row.address
 
-    def added(self, todo: Sequence[Task], now: float) -> tuple[list[NodeRow], list[str]]:
-        """New members' rows, each with a name of its own; and why some have to wait for one."""
+    def added(self, todo: Sequence[Task], now: float) -> list[NodeRow]:
+        """New members' rows, each with a name of its own.
+
+        While nodes are replaced a queue has more members than names: the new ones wait for what the old ones leave, and
+        nothing is wrong with the scheduler.
+        """
         queues = {queue.group: queue for queue in self.facts.queues}
         names = {queue.name: self._names(queue) for queue in self.facts.queues}
         rows: list[NodeRow] = []
@@ -257,7 +261,9 @@ class Work:
                     rows.append(NodeRow(task.instance, queue.name, name, Row.BOOTING, now))
                 else:
                     waiting += 1
-        return rows, [f"{waiting} instances wait for a name: their queues may have no more nodes"] if waiting else []
+        if waiting:
+            LOG.info("%d instances wait for a name: their queues may have no more nodes", waiting)
+        return rows
 
     def _names(self, queue: Queue) -> Iterator[str]:
         taken = {row.name for row in self.rows.values()}
