@@ -29,8 +29,6 @@ class Cloud:
             read_timeout=30,
         )
         settings: dict[str, Any] = {"region_name": node.region, "config": config}
-        if node.endpoint_url:
-            settings["endpoint_url"] = node.endpoint_url
         make = cast("Any", boto3).client
         self.dynamodb: DynamoDBClient = make("dynamodb", **settings)
         self.autoscaling: AutoScalingClient = make("autoscaling", **settings)

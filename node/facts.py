@@ -29,7 +29,6 @@ class Node:
     queue: str
     group: str
     head: str
-    endpoint_url: str = ""
 
     @property
     def partition(self) -> str:
@@ -56,7 +55,6 @@ class Queue:
 class Facts:
     """What the operator says of a cluster."""
 
-    fleet: str
     queues: tuple[Queue, ...]
 
 
@@ -82,7 +80,6 @@ def parse_node(text: str) -> Node:
             queue=_text(found, "queue"),
             group=_text(found, "group"),
             head=_text(found, "head"),
-            endpoint_url=_text({"endpointUrl": "", **found}, "endpointUrl"),
         )
     except (KeyError, TypeError) as error:
         raise _unreadable("node.json", error) from error
@@ -92,7 +89,7 @@ def parse_facts(text: str) -> Facts:
     """Raises FactsError."""
     found = _document("FACTS", text)
     try:
-        return Facts(_text(found, "fleet"), tuple(_queue(each) for each in found["queues"]))
+        return Facts(tuple(_queue(each) for each in found["queues"]))
     except (KeyError, TypeError) as error:
         raise _unreadable("FACTS", error) from error
 

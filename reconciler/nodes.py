@@ -46,7 +46,6 @@ class NodeRow:
     since: float
     reason: str = ""
     served: bool = False
-    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,6 @@ class NodeFacts:
     demand_at: float | None = None
     agent_at: float | None = None
     agent_reason: str = ""
-    scheduler: str = ""
     facts_document: str = ""
     unread: tuple[str, ...] = ()
 
@@ -98,7 +96,6 @@ def facts_of(items: Iterable[Mapping[str, Any]]) -> NodeFacts:
         demand_at=_tried(_at, unread, DEMAND, demand) if demand else None,
         agent_at=_tried(_at, unread, AGENT, agent) if agent else None,
         agent_reason=_words(agent.get("reason")),
-        scheduler=_words(agent.get("scheduler")),
         facts_document=_text(known.get(FACTS, {}).get("document")),
         unread=tuple(each[:LONGEST_UNREAD] for each in unread[:MOST_UNREAD]),
     )
@@ -137,7 +134,6 @@ def _row(key: str, item: Mapping[str, Any]) -> NodeRow:
         _time(item.get("since")),
         _words(item.get("reason")),
         item.get("served") is True,
-        _text(item.get("address")),
     )
 
 

@@ -57,4 +57,4 @@ def facts_document(cluster: Cluster, pins: Pins) -> str:
         }
         for queue, shape in ((queue, node_shape(queue, pins)) for queue in spec.queues)
     ]
-    return json.dumps({"fleet": spec.fleet, "queues": queues}, sort_keys=True, separators=(",", ":"))
+    return json.dumps({"queues": queues}, sort_keys=True, separators=(",", ":"))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from reconciler.cluster.model import S3Access
 from reconciler.facts import CLUSTER_TAG, NODE_TAG, OWNER_TAG, agent_key, group_name
+from reconciler.nodes import partition
 from reconciler.render.context import Context, Json, Resources, attribute, present, ref, tag_list
 from reconciler.render.notifications import QUEUE
 from reconciler.slurm import is_slurm
@@ -60,7 +61,7 @@ def _bootstrap(context: Context) -> list[Json]:
 
 def _rows(context: Context, actions: list[str]) -> Json:
     """The nodes' own rows of the state table: those whose partition key is `<cluster>/nodes`."""
-    condition = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [f"{context.name}/nodes"]}}
+    condition = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition(context.name)]}}
     return allow("Rows", actions, [context.site.state_table_arn], condition)
 
 

@@ -111,7 +111,7 @@ def cluster(
     url = clients("sqs").create_queue(QueueName=name)["QueueUrl"]
     _role(clients, name)
     queue = {"name": "cpu", "group": f"{name}.cpu", "max": 3, "cpus": 2, "memory": 1000, "gpus": 0}
-    facts = json.dumps({"fleet": "running", "queues": [queue]})
+    facts = json.dumps({"queues": [queue]})
     key = {"cluster": {"S": f"{name}/nodes"}, "row": {"S": "FACTS"}}
     clients("dynamodb").put_item(TableName=name, Item={**key, "document": {"S": facts}})
     place = {

@@ -47,11 +47,10 @@ def test_what_is_as_agreed_is_read() -> None:
         never={"PartitionConfig": 1},
     )
     assert facts_of(rows) == NodeFacts(
-        rows=(NodeRow("i-1", "cpu", "cpu-1", NodeState.READY, 5.0, served=True, address="10.0.0.1"),),
+        rows=(NodeRow("i-1", "cpu", "cpu-1", NodeState.READY, 5.0, served=True),),
         demand={"cpu": wanted},
         demand_at=7.0,
         agent_at=1800000000.5,
-        scheduler="slurm 23.11.4",
         facts_document="{}",
     )
 

@@ -48,19 +48,12 @@ def test_the_head_node_is_told_of_all_queues() -> None:
     of = cluster(**SLURM, queues=[queue("c5.xlarge", maxSize=7), {**queue("p3.8xlarge", size=2), "name": "gpu"}])
     text = facts_document(of, PINS)
     assert json.loads(text) == {
-        "fleet": "running",
         "queues": [
             {"name": "cpu", "group": "muster-demo.cpu", "max": 7, "cpus": 4, "memory": 7782, "gpus": 0},
             {"name": "gpu", "group": "muster-demo.gpu", "max": 2, "cpus": 32, "memory": 237363, "gpus": 4},
         ],
     }
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
-
-
-def test_the_head_node_is_told_that_the_fleet_is_stopped() -> None:
-    assert json.loads(facts_document(cluster(**SLURM, fleet="stopped", queues=[queue("c5.xlarge")]), PINS))[
-        "fleet"
-    ] == ("stopped")
 
 
 def test_shapes_are_needed_for_slurm_alone() -> None:

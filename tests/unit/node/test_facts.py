@@ -19,14 +19,13 @@ def test_an_instances_own_document(tmp_path: Path) -> None:
     path = tmp_path / "node.json"
     path.write_text(json.dumps(NODE))
     node = read_node(path)
-    assert (node.cluster, node.queue_url, node.head, node.endpoint_url) == ("demo", "https://q", "10.0.0.5", "")
+    assert (node.cluster, node.queue_url, node.head) == ("demo", "https://q", "10.0.0.5")
     assert node.partition == "demo/nodes"
-    assert parse_node(json.dumps({**NODE, "endpointUrl": "http://here"})).endpoint_url == "http://here"
 
 
 def test_a_cluster_s_document() -> None:
-    found = parse_facts(json.dumps({"fleet": "stopped", "queues": [QUEUE]}))
-    assert found == Facts("stopped", (Queue("cpu", "muster-demo.cpu", 10, 4, 15564, 0),))
+    found = parse_facts(json.dumps({"queues": [QUEUE]}))
+    assert found == Facts((Queue("cpu", "muster-demo.cpu", 10, 4, 15564, 0),))
 
 
 def test_what_the_operator_writes_is_read() -> None:
@@ -51,12 +50,12 @@ def test_an_unreadable_node_says_what_is_wrong(text: str, message: str) -> None:
     ("text", "message"),
     [
         ("{", "FACTS is unreadable"),
-        ('{"fleet": "running"}', "'queues' is missing"),
-        (json.dumps({"fleet": "running", "queues": [{**QUEUE, "max": "10"}]}), "max is no number"),
-        (json.dumps({"fleet": "running", "queues": [{**QUEUE, "cpus": -1}]}), "cpus is no number"),
-        (json.dumps({"fleet": "running", "queues": [{**QUEUE, "gpus": True}]}), "gpus is no number"),
-        (json.dumps({"fleet": "running", "queues": "cpu"}), "FACTS is unreadable"),
-        (json.dumps({"fleet": "running", "queues": None}), "FACTS is unreadable"),
+        ("{}", "'queues' is missing"),
+        (json.dumps({"queues": [{**QUEUE, "max": "10"}]}), "max is no number"),
+        (json.dumps({"queues": [{**QUEUE, "cpus": -1}]}), "cpus is no number"),
+        (json.dumps({"queues": [{**QUEUE, "gpus": True}]}), "gpus is no number"),
+        (json.dumps({"queues": "cpu"}), "FACTS is unreadable"),
+        (json.dumps({"queues": None}), "FACTS is unreadable"),
     ],
 )
 def test_unreadable_facts_say_what_is_wrong(text: str, message: str) -> None:

@@ -14,7 +14,7 @@ from node.scheduler import HostState, Jobs, SchedulerError
 
 NOW = 1_000_000.0
 CPU = Queue("cpu", "demo.cpu", 6, 4, 4000, 0)
-DOCUMENT = '{"fleet":"running","queues":[{"name":"cpu","group":"demo.cpu","max":6,"cpus":4,"memory":4000,"gpus":0}]}'
+DOCUMENT = '{"queues":[{"name":"cpu","group":"demo.cpu","max":6,"cpus":4,"memory":4000,"gpus":0}]}'
 UP = (Host.IDLE, Host.BUSY, Host.LOCKED, Host.LOCKED_BUSY)
 
 
