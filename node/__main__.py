@@ -60,7 +60,7 @@ class Agent:
 
     def join(self) -> None:
         """Join, and end."""
-        Join(self.node, self.table, self.imds, self.machine, time.monotonic, time.sleep).run()
+        Join(self.node, self.table, self.messages, self.imds, self.machine, time.monotonic, time.sleep).run()
 
     def watch(self) -> None:
         """Run for ever."""

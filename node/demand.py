@@ -25,7 +25,7 @@ def document(
     ready = [row for row in rows.values() if row.state is Row.READY and row.name in hosts]
     asked: dict[str, Any] = {
         queue: {
-            **_jobs([job for job in jobs if _queue(job, queues) == queue]),
+            **_jobs([job for job in jobs if next(iter(_queues(job, queues)), "") == queue], queues),
             "rooms": _rooms(hosts[row.name] for row in ready if row.queue == queue),
             "idle": {
                 row.id: int(former.get(row.id, now))
@@ -48,24 +48,27 @@ def idle_since(text: str) -> dict[str, float]:
         return {}
 
 
-def _queue(job: Jobs, queues: Sequence[str]) -> str:
-    """Of several that a job may start in, the first that the operator knows."""
-    return next((name for name in job.queue.split(",") if name in queues), "")
+def _queues(job: Jobs, queues: Sequence[str]) -> list[str]:
+    """Those that a job may start in, in its order, as far as the operator knows them."""
+    return [name for name in job.queue.split(",") if name in queues]
 
 
-def _jobs(jobs: Sequence[Jobs]) -> dict[str, Any]:
-    pending: Counter[tuple[int, ...]] = Counter()
+def _jobs(jobs: Sequence[Jobs], queues: Sequence[str]) -> dict[str, Any]:
+    pending: Counter[tuple[tuple[int, ...], tuple[str, ...]]] = Counter()
     waiting: Counter[str] = Counter()
     never: Counter[str] = Counter()
     for job in jobs:
         if job.never:
             never[job.reason] += job.count
         elif job.able:
-            pending[_part(job)] += job.count
+            pending[_part(job), tuple(_queues(job, queues)[1:])] += job.count
         else:
             waiting[job.reason] += job.count
-    # The count stands before the last, which says whether they share their nodes.
-    shapes = [[*shape[:-1], count, shape[-1]] for shape, count in sorted(pending.items())]
+    # The count stands before the last, which says whether they share their nodes; then come the other queues, if any.
+    shapes = [
+        [*shape[:-1], count, shape[-1], *([[*others]] if others else [])]
+        for (shape, others), count in sorted(pending.items())
+    ]
     return {"pending": shapes, "waiting": waiting, "never": never}
 
 

@@ -69,6 +69,7 @@ class Head:
     idle: dict[str, float] | None = None
     published: str = ""
     signed: float = float("-inf")
+    said: str = ""
     looked: float = float("-inf")
     asked: float = float("-inf")
     cost: float = 0.0
@@ -210,10 +211,14 @@ class Head:
             self.published = text
 
     def _sign(self, reason: str) -> None:
+        """A sign of life; at once when there is another thing to say, or none any more: the operator waits for that."""
         now = self.clock()
-        if now - self.signed >= SIGN:
-            self.table.tell_agent(self.version, self.scheduler_name, reason, now)
-            self.signed = now
+        if now - self.signed < SIGN and reason == self.said:
+            return
+        self.table.tell_agent(self.version, self.scheduler_name, reason, now)
+        if self.said and not reason:
+            self.table.tell_demand(self.published, now)
+        self.signed, self.said = now, reason
 
 
 @dataclass

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from node.facts import Node
     from node.imds import Imds
     from node.machine import Machine
+    from node.messages import Messages
     from node.rows import NodeRow, Table
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Join:
 
     node: Node
     table: Table
+    messages: Messages
     imds: Imds
     machine: Machine
     clock: Callable[[], float]
@@ -57,11 +59,18 @@ class Join:
         """Join, and wait until the scheduler uses the node. Raises JoinError."""
         instance = self._until("the metadata service", lambda: self.imds.get("instance-id"))
         address = self._until("the metadata service", lambda: self.imds.get("local-ipv4"))
-        row = self._until("a row from the head node", lambda: self.table.node(instance))
+        row = self._until("a row from the head node", lambda: self._row(instance))
         self._until("the row", lambda: self.table.tell_address(instance, address))
         key = self._until("the cluster's munge key", self.table.munge_key)
         LOG.info("%s is %s of the head node %s", instance, row.name, self.node.head)
         return self._until("the scheduler", lambda: self._joined(instance, row.name, key))
+
+    def _row(self, instance: str) -> NodeRow | None:
+        """The row; a head node that has made none has not heard of this instance."""
+        row = self.table.node(instance)
+        if row is None:
+            self.messages.send()
+        return row
 
     def _joined(self, instance: str, name: str, key: bytes) -> NodeRow | None:
         """Have the daemon at work; the row when that has been seen, or is not wanted any more."""

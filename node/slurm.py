@@ -202,6 +202,9 @@ def _job(job: _Line, now: float) -> Jobs:
     gpus = _gpus(job.per_job) or _gpus(job.per_node) * nodes or _gpus(job.per_task) * int(job.tasks)
     # While no host is up, that is the reason of a job that is to begin later, too.
     later = job.eligible.isdecimal() and int(job.eligible) > now
+    # Of a job that may start in several partitions the reason is about the one that was tried last.
+    never = reason.startswith(NEVER)
+    elsewhere = never and "," in job.queue
     return Jobs(
         job.queue,
         nodes,
@@ -209,8 +212,8 @@ def _job(job: _Line, now: float) -> Jobs:
         mebibytes(wants.get("mem", "0")),
         gpus,
         job.shared in ("NO", "EXCLUSIVE"),
-        reason.startswith(ABLE) and not later,
-        reason.startswith(NEVER),
+        (reason.startswith(ABLE) or elsewhere) and not later,
+        never and not elsewhere,
         reason,
     )
 

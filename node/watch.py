@@ -19,6 +19,8 @@ LOG = logging.getLogger(__name__)
 
 # Seconds between two looks: an interruption is announced two minutes before (EC2 user guide, interruption notices).
 EVERY = 5.0
+# Begins the reason of a node that EC2 takes back; the operator knows by it that the node's bootstrap is not to blame.
+INTERRUPTED = "Spot interruption"
 
 
 class Notice(NamedTuple):
@@ -38,7 +40,7 @@ class Kind(NamedTuple):
 
 def _interruption(text: str) -> str:
     found = json.loads(text)
-    return f"Spot interruption at {found['time']}: {found['action']}"
+    return f"{INTERRUPTED} at {found['time']}: {found['action']}"
 
 
 def _rebalance(text: str) -> str:

@@ -30,13 +30,14 @@ class Shape:
 class Pending:
     """Like jobs that could start if there were room: `count` of them, each on `nodes` nodes with `each` on all of them.
 
-    `exclusive`: they share their nodes with nobody.
+    `exclusive`: they share their nodes with nobody. `others` are queues in which they may start as well.
     """
 
     each: Shape
     nodes: int = 1
     count: int = 1
     exclusive: bool = False
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

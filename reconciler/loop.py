@@ -21,6 +21,7 @@ from reconciler.act import MARGIN, Hands, act
 from reconciler.actions import MAKERS, Event, Forget, subject
 from reconciler.cluster import Cluster, FieldError, Invalid, parse, spec_hash
 from reconciler.cluster.document import from_item
+from reconciler.cluster.updates import unchangeable
 from reconciler.facts import Actual, digest
 from reconciler.observe import observe
 from reconciler.outcomes import AwsError
@@ -55,7 +56,7 @@ NOT_IN_STACK = {
     "deletion_policy": True,
     "idle_time": True,
     "fleet": True,
-    "queues": {"__all__": {"size", "min_size", "max_size"}},
+    "queues": {"__all__": {"size", "min_size", "max_size", "all_or_nothing"}},
     "batch": {"on_delete": True, "compute_environments": {"__all__": {"min_vcpus", "max_vcpus", "desired_vcpus"}}},
 }
 
@@ -165,6 +166,8 @@ def _accept(tools: Tools, record: Record, item: Mapping[str, Any] | None) -> tup
     parsed = parse(from_item(item))
     if isinstance(parsed, Invalid):
         return record, parsed.errors, "InvalidSpec"
+    if fixed := unchangeable(accepted_cluster(record), parsed):
+        return record, fixed, "InvalidSpec"
     wanted = spec_hash(parsed)
     if record.accepted and record.accepted.spec_hash == wanted and _pinned(parsed, record.pins):
         return record.remember(accepted=accepted(record, parsed, wanted)), (), ""

@@ -16,6 +16,8 @@ from reconciler.demand import Pending, Room, Shape
 AGENT, DEMAND, FACTS, NODE, SECRET = "AGENT", "DEMAND", "FACTS", "NODE#", "SECRET"
 # Characters of what a node says that are kept, as many as its agent sends; and of what of its rows cannot be read.
 LONGEST_REASON, LONGEST_UNREAD, MOST_UNREAD = 2000, 100, 10
+# Begins the reason of a node that EC2 takes back.
+INTERRUPTED = "Spot interruption"
 # What is larger is no size of a job or a node.
 MOST = 2**31
 
@@ -179,10 +181,21 @@ def _counts(read: Callable[[Any], T], value: Any, unread: list[str], what: str) 
 
 
 def _pending(_: str, value: Any) -> Pending:
-    cpus, memory, gpus, nodes, count, exclusive = _numbers(value, 6)
+    parts = cast("Sequence[Any]", value) if isinstance(value, list) else ()
+    cpus, memory, gpus, nodes, count, exclusive = _numbers([*parts[:6]], 6)
     if not (cpus or memory or gpus) or not nodes or not count:
         raise _UnreadableError
-    return Pending(Shape(cpus, memory, gpus), nodes, count, bool(exclusive))
+    return Pending(Shape(cpus, memory, gpus), nodes, count, bool(exclusive), _others(parts[6:]))
+
+
+def _others(value: Sequence[Any]) -> tuple[str, ...]:
+    """The other queues of a job; it stands without them where there are none."""
+    if not value:
+        return ()
+    (names,) = value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in cast("list[Any]", names)):
+        raise _UnreadableError
+    return tuple(cast("list[str]", names))
 
 
 def _room(_: str, value: Any) -> Room:

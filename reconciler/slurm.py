@@ -1,6 +1,7 @@
 """What the operator knows of the queues of a Slurm cluster: what their nodes have, and what the head node is told."""
 
 import json
+from collections.abc import Collection, Mapping, Sequence
 
 from reconciler.cluster import Cluster, Queue, Spec
 from reconciler.demand import Shape
@@ -57,4 +58,22 @@ def facts_document(cluster: Cluster, pins: Pins) -> str:
         }
         for queue, shape in ((queue, node_shape(queue, pins)) for queue in spec.queues)
     ]
+    return _written(queues)
+
+
+def keeping(document: str, former: str, there: Collection[str]) -> str:
+    """A document with those queues of a former one that are `there` yet, and not in it: jobs run on their nodes.
+
+    Nothing is taken from a former document that cannot be read.
+    """
+    try:
+        queues, others = json.loads(document)["queues"], json.loads(former)["queues"]
+        names = {queue["name"] for queue in queues}
+        kept = [queue for queue in others if queue["name"] in there and queue["name"] not in names]
+    except (ValueError, LookupError, TypeError):
+        return document
+    return _written([*queues, *kept]) if kept else document
+
+
+def _written(queues: Sequence[Mapping[str, object]]) -> str:
     return json.dumps({"queues": queues}, sort_keys=True, separators=(",", ":"))

@@ -167,6 +167,13 @@ class Queue(Model):
         ),
     )
     max_size: int | None = Field(default=None, ge=0, le=5000, description="Most nodes; default 10. At least `minSize`.")
+    all_or_nothing: bool = Field(
+        default=False,
+        description=(
+            "While nodes cannot be launched, those that came for a job of several nodes and are too few for it do not"
+            " wait for the rest: they go after `idleTime`. Only with scheduler slurm."
+        ),
+    )
     placement_group: PlacementGroup | None = Field(
         default=None,
         description=(

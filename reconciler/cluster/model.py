@@ -134,7 +134,13 @@ class Spec(Model):
                         },
                         "required": ["image"],
                     },
-                    "else": {"properties": {"idleTime": False, "fleet": False}},
+                    "else": {
+                        "properties": {
+                            "idleTime": False,
+                            "fleet": False,
+                            "queues": {"items": {"properties": {"allOrNothing": False}}},
+                        }
+                    },
                 }
             ],
         }

@@ -3,18 +3,24 @@
 from reconciler.actions import PutFacts
 from reconciler.nodes import NodeFacts
 from reconciler.plan.draft import Draft, iso
+from reconciler.slurm import keeping
 
 # Seconds. The agent writes its row every 60; a cluster that is at rest is looked at to see that it still does, and
 # because the message that would have told of its jobs may be lost.
 SILENT, LOOK_AT_AGENT, LOOK_FOR_AGENT = 300, 300, 60
 
 
+def document(draft: Draft, facts: NodeFacts) -> str:
+    """What the head node has to know: the queues of the spec, and those whose groups are there yet."""
+    return keeping(draft.desired.facts, facts.facts_document, {group.queue for group in draft.actual.groups})
+
+
 def tell(draft: Draft, facts: NodeFacts) -> None:
     """Tell the head node of its queues, if that is not what it was told last."""
-    document = draft.desired.facts
-    if document and document != facts.facts_document:
+    told = document(draft, facts)
+    if told and told != facts.facts_document:
         message = "The head node is told of the queues as they are specified."
-        draft.act(PutFacts(draft.desired.name, document), "FactsTold", message)
+        draft.act(PutFacts(draft.desired.name, told), "FactsTold", message)
 
 
 def speaks(draft: Draft, facts: NodeFacts) -> bool:

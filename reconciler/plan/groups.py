@@ -27,6 +27,12 @@ def sum_up(draft: Draft, troubles: Sequence[Trouble], reason: str, message: str)
         draft.condition("FleetReady", True, reason, message)
 
 
+def removed(draft: Draft) -> list[Group]:
+    """The groups of queues that are not in the spec any more."""
+    names = {queue.name for queue in draft.cluster.spec.queues}
+    return [group for group in draft.actual.groups if group.queue not in names]
+
+
 def missing(draft: Draft, queue: str) -> Trouble:
     """What is the matter with a queue that has no group."""
     name = group_name(draft.desired.name, queue)

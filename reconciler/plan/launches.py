@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 
 from reconciler.facts import Group, Launch
-from reconciler.nodes import NodeRow, NodeState
+from reconciler.nodes import INTERRUPTED, NodeRow, NodeState
 from reconciler.plan.draft import Draft, Trouble, backoff, iso
 from reconciler.plan.tally import Tally
 from reconciler.record import Bootstraps, Failure
@@ -72,7 +72,7 @@ def failed_bootstraps(draft: Draft, group: Group, rows: Mapping[str, NodeRow]) -
     known = known if known and known.source == source else None
     mine = [row for row in rows.values() if row.queue == group.queue]
     served = max((row.since for row in mine if row.state is NodeState.READY), default=0.0)
-    failed = [row for row in mine if row.state is NodeState.FAILED and not row.served and row.id not in _old(group)]
+    failed = [row for row in mine if _never_served(row) and row.id not in _old(group)]
     before = known if known and known.at >= served else None
     counted = set(known.counted) if known else set[str]()
     new = sorted((row for row in failed if row.id not in counted and row.since > served), key=lambda row: row.since)
@@ -86,6 +86,11 @@ def failed_bootstraps(draft: Draft, group: Group, rows: Mapping[str, NodeRow]) -
     told = Bootstraps(count, reason, source, at, tuple(sorted(row.id for row in failed)))
     draft.remember(bootstraps={**others, group.queue: told})
     return told
+
+
+def _never_served(row: NodeRow) -> bool:
+    """Whether a node failed before it served. One that EC2 has taken back has not failed."""
+    return row.state is NodeState.FAILED and not row.served and not row.reason.startswith(INTERRUPTED)
 
 
 def _old(group: Group) -> set[str]:

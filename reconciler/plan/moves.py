@@ -8,7 +8,7 @@ group at its MinSize, and would go on launching where the operator has stopped t
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.demand import Shape
 from reconciler.nodes import QueueDemand
@@ -23,15 +23,17 @@ MOST_AT_ONCE = 50
 class Limits:
     """What a queue may have: nodes at least and at most, and seconds that a node may be idle.
 
-    `running`: it is to have nodes at all. `launching`: new ones may be launched now. `frozen`: what is known of jobs
-    may be old, so nothing is launched and nothing drained; what was asked for may come, and what has no job may go.
+    `closed` says why it is to have no nodes at all, if so. `launching`: new ones may be launched now. `whole`: while
+    they may not, jobs that lack nodes keep none. `frozen`: what is known of jobs may be old, so nothing is launched and
+    nothing drained; what was asked for may come, and what has no job may go.
     """
 
     min: int
     max: int
     idle_time: float
-    running: bool = True
+    closed: str = ""
     launching: bool = True
+    whole: bool = False
     frozen: bool = False
 
 
@@ -58,7 +60,7 @@ def moves(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits,
     needs = _need(tally, demand, node, limits)
     room = max(limits.max - len(tally.draining) - tally.staying, 0)
     lacking = max(limits.min - tally.staying, 0)
-    launching = limits.running and limits.launching and not limits.frozen
+    launching = not limits.closed and limits.launching and not limits.frozen
     new = min(max(needs.new, lacking), room) if launching else 0
     ending = (*tally.drained, *tally.failed)[:MOST_AT_ONCE]
     replaced, removed = ending[:new], ending[new:]
@@ -78,17 +80,24 @@ def moves(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits,
     )
 
 
+def fleet(tally: Tally, demand: QueueDemand, node: Shape) -> Fleet:
+    """What jobs find in a queue. Nodes that are drained take none, and take up room until they are gone."""
+    return Fleet(node, len(tally.busy) + len(tally.draining), tally.free, demand.rooms)
+
+
 def _need(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits) -> Need:
-    """Nodes that are drained take no jobs, and take up room until they are gone."""
-    if node is None or not limits.running:
+    if node is None or limits.closed:
         return Need()
-    busy = len(tally.busy) + len(tally.draining)
-    return need(demand.pending, Fleet(node, busy, tally.free, demand.rooms), limits.max)
+    there = fleet(tally, demand, node)
+    needs = need(demand.pending, there, limits.max)
+    if limits.whole and not limits.launching:
+        return replace(needs, used=need(demand.pending, there, limits.max, grows=False).used)
+    return needs
 
 
 def _capacity(tally: Tally, limits: Limits) -> int:
     """The capacity without what is added: what was asked for and is not there yet is kept only where it may come."""
-    if not (limits.running and limits.launching):
+    if limits.closed or not limits.launching:
         return tally.there
     return max(tally.there, min(tally.desired, limits.max))
 
@@ -97,8 +106,8 @@ def _drains(
     tally: Tally, needs: Need, limits: Limits, capacity: int, now: float
 ) -> tuple[dict[str, tuple[str, ...]], tuple[Idle, ...]]:
     """Who is drained, by the reason; and the idle nodes that could be, once they have been so for long enough."""
-    if not limits.running:
-        return _reasons([("the fleet is stopped", _all(tally))]), ()
+    if limits.closed:
+        return _reasons([(limits.closed, _all(tally))]), ()
     excess = capacity - len(tally.draining) - tally.ending - limits.max
     if excess > 0:
         return _reasons([(f"the queue may have {limits.max} nodes", list(_all(tally))[:excess])]), ()

@@ -6,7 +6,7 @@ and do nothing.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.demand import Pending, Room, Shape
 
@@ -71,9 +71,9 @@ class _Packing:
         return got
 
 
-def need(pending: Sequence[Pending], fleet: Fleet, most: int) -> Need:
-    """What pending jobs need of a queue that may have `most` nodes."""
-    packing = _Packing(fleet.node, fleet.free, max(most - fleet.busy - fleet.free, 0))
+def need(pending: Sequence[Pending], fleet: Fleet, most: int, *, grows: bool = True) -> Need:
+    """What pending jobs need of a queue that may have `most` nodes, and no others than it has unless it `grows`."""
+    packing = _Packing(fleet.node, fleet.free, max(most - fleet.busy - fleet.free, 0) if grows else 0)
     for room in fleet.rooms:
         packing.add(room.free, room.count)
     able = [job for job in pending if job.nodes <= most and fleet.node.holds(job.each)]
@@ -110,7 +110,7 @@ def _place(packing: _Packing, job: Pending) -> Iterator[Pending]:
     """Give jobs their places; those that have none."""
     left = (_single if job.nodes == 1 and not job.exclusive else _several)(packing, job)
     if left:
-        yield Pending(job.each, job.nodes, left, job.exclusive)
+        yield replace(job, count=left)
 
 
 def _single(packing: _Packing, job: Pending) -> int:

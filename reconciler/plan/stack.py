@@ -15,10 +15,11 @@ from reconciler.actions import (
 )
 from reconciler.facts import HASH_TAG, ChangeSet, Stack, stack_name
 from reconciler.outcomes import blocked_outside
-from reconciler.plan import deletion
+from reconciler.plan import deletion, groups
 from reconciler.plan.consent import holds, purchases
 from reconciler.plan.draft import MAX_TRIES, Draft
 from reconciler.record import Failure, Rendering
+from reconciler.slurm import is_slurm
 from reconciler.statuses import (
     CHANGE_SET,
     EXECUTION,
@@ -321,6 +322,9 @@ def _judge(draft: Draft, seen: ChangeSet) -> None:
         draft.condition("StackReady", False, "ConsentRequired", message)
         draft.stall("ConsentRequired", message, "Held")
         return
+    if left := _nodes_of_removed_queues(draft):
+        _updating(draft, f"The update of stack {stack.name} waits for {left}.", LOOK_AT_STACK)
+        return
     message = f"Updating stack {stack.name}: {len(seen.changes)} changes."
     execute = ExecuteChangeSet(stack.name, seen.name, draft.token("execute", seen.id))
     # Until the update has ended well, the stack may hold what the old spec named as well as what the new one names.
@@ -330,6 +334,12 @@ def _judge(draft: Draft, seen: ChangeSet) -> None:
         _updating(draft, message, LOOK_AT_STACK)
     else:
         _withheld(draft, message)
+
+
+def _nodes_of_removed_queues(draft: Draft) -> str:
+    """What has to go before CloudFormation removes a group: it cannot end protected nodes, and these may have jobs."""
+    left = [group for group in groups.removed(draft) if group.members] if is_slurm(draft.cluster) else []
+    return " and ".join(f"{len(group.members)} nodes of {group.name} to go" for group in left)
 
 
 def _environments(draft: Draft) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def test_a_host_whose_daemon_died_is_silent(real: RealSlurm) -> None:
         (("--hold",), {"able": False, "never": False, "reason": "JobHeldUser"}),
         (("--begin=now+1hour",), {"able": False, "never": False}),
         (("-J", "a|b Reason=x"), {"able": True}),
+        (("-N3", "--partition=cpu,gpu"), {"queue": "cpu,gpu", "able": True, "never": False}),
     ],
 )
 def test_what_waits(real: RealSlurm, options: tuple[str, ...], expected: dict[str, Any]) -> None:

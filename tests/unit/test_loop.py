@@ -335,6 +335,14 @@ def test_what_slurm_has_to_know_of_instance_types_is_asked_for_and_kept(plane: P
     assert stored(plane).pins.shapes == shapes
 
 
+def test_a_scheduler_that_cannot_be_changed_leaves_the_cluster_as_it_is(ready: Plane) -> None:
+    ready.put(scheduler="slurm", image={"os": "ubuntu2404", "ami": support.AMI})
+    ready.go()
+    assert ready.condition("SpecAccepted") == ("False", "InvalidSpec")
+    assert stored(ready).pins.shapes == {}
+    assert ready.condition("StackReady") == ("True", "UpToDate")
+
+
 def test_and_of_one_that_is_refused_it_is_told(ready: Plane) -> None:
     forget_pins(ready)
     ready.put_raw({"name": {"S": NAME}})

@@ -80,7 +80,9 @@ def test_a_row_that_cannot_be_read_is_left_out_and_told(odd: dict[str, Any]) -> 
 
 
 ODD_PENDING = [[], [1, 2, 3], [0, 0, 0, 1, 1, 0], [1, 1, 0, 0, 1, 0], [1, 1, 0, 1, 0, 0], [-1, 1, 0, 1, 1, 0],
-               [1.5, 1, 0, 1, 1, 0], [2**40, 1, 0, 1, 1, 0], [True, 1, 0, 1, 1, 0], "job", None, {}]  # fmt: skip
+               [1.5, 1, 0, 1, 1, 0], [2**40, 1, 0, 1, 1, 0], [True, 1, 0, 1, 1, 0],
+               [1, 1, 0, 1, 1, 0, "gpu"], [1, 1, 0, 1, 1, 0, [7]], [1, 1, 0, 1, 1, 0, ["a"], ["b"]],
+               "job", None, {}]  # fmt: skip
 
 
 @pytest.mark.parametrize("odd", ODD_PENDING, ids=str)

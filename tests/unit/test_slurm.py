@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.demand import Shape
 from reconciler.pins import Pins
-from reconciler.slurm import facts_document, idle_seconds, node_shape, required_shapes
+from reconciler.slurm import facts_document, idle_seconds, keeping, node_shape, required_shapes
 from tests.unit.render.support import SLURM, cluster
 
 PINS = Pins(
@@ -54,6 +54,27 @@ def test_the_head_node_is_told_of_all_queues() -> None:
         ],
     }
     assert text == json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
+
+
+def named(*names: str, most: int = 1) -> str:
+    return json.dumps({"queues": [{"name": name, "max": most} for name in names]}, separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    ("former", "there", "expected"),
+    [
+        (named("a"), {"a"}, named("a")),
+        (named("a", "b"), {"a", "b"}, named("a", "b")),
+        (named("b", "a"), {"a"}, named("a")),
+        (named("a", "b", "c"), {"c"}, named("a", "c")),
+        ("", {"a", "b"}, named("a")),
+        ("[]", {"a", "b"}, named("a")),
+        ('{"queues":[{}]}', {"a", "b"}, named("a")),
+    ],
+)
+def test_a_queue_whose_group_is_there_stays_known(former: str, there: set[str], expected: str) -> None:
+    assert json.loads(keeping(named("a"), former, there)) == json.loads(expected)
+    assert json.loads(keeping(named("a", most=7), named("a"), there)) == json.loads(named("a", most=7))
 
 
 def test_shapes_are_needed_for_slurm_alone() -> None:

@@ -11,6 +11,7 @@ OS = "ubuntu2404"
 # Names of partitions that are none: a line of slurm.conf with this one sets defaults for the lines after it.
 RESERVED = ("default",)
 ALONE = ("idle_time", "fleet")
+ONLY = "only with scheduler slurm"
 
 
 def slurm_comes_with_its_system(cluster: Cluster) -> Iterator[FieldError]:
@@ -37,7 +38,11 @@ def only_with_slurm(cluster: Cluster) -> Iterator[FieldError]:
     for name in ALONE if spec.scheduler == "none" else ():
         if name in spec.model_fields_set:
             field, shown = Spec.model_fields[name].alias, short(getattr(spec, name))
-            yield FieldError(f"spec.{field}", shown, "only with scheduler slurm", f"remove {field}, or use slurm")
+            yield FieldError(f"spec.{field}", shown, ONLY, f"remove {field}, or use slurm")
+    for at, queue in queues(cluster) if spec.scheduler == "none" else ():
+        if "all_or_nothing" in queue.model_fields_set:
+            shown = short(queue.all_or_nothing)
+            yield FieldError(f"{at}.allOrNothing", shown, ONLY, "remove allOrNothing, or use slurm")
 
 
 RULES = (slurm_comes_with_its_system, queues_are_partitions, only_with_slurm)

@@ -123,6 +123,7 @@ REFUSED_BY_SCHEMA = [
     document({"scheduler": "slurm", "image": {"os": "alinux2023"}}),
     document({**SLURM, "queues": [{"name": "default", "instanceTypes": ["c7i.large"]}]}),
     document({"idleTime": 10}),
+    document(queue(allOrNothing=True)),
     document({"scheduler": "none", "fleet": "running"}),
     document({"queues": []}),
     document({"headNode": {"ami": AMI + "\u0000"}}),

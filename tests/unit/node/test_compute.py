@@ -111,6 +111,7 @@ class Life:
     table: FakeTable
     machine: FakeMachine = field(default_factory=FakeMachine)
     imds: FakeImds = field(default_factory=FakeImds)
+    messages: FakeMessages = field(default_factory=FakeMessages)
     now: float = 0.0
     events: list[Any] = field(default_factory=list[Any])
 
@@ -120,7 +121,7 @@ class Life:
             self.events.pop(0)()
 
     def join(self) -> NodeRow:
-        parts: Any = (NODE, self.table, self.imds, self.machine)
+        parts: Any = (NODE, self.table, self.messages, self.imds, self.machine)
         return Join(*parts, lambda: self.now, self.sleep).run()
 
     def set(self, **fields: Any) -> Any:
@@ -136,6 +137,7 @@ def test_a_node_joins() -> None:
     life = Life(FakeTable())
     life.events = [lambda: None, life.set(state=Row.BOOTING), life.set(state=Row.READY)]
     assert life.join().state is Row.READY
+    assert life.messages.sent == 2, "the head node is told of an instance of which it knows nothing"
     assert life.table.told == [("i-1", "10.0.0.7")]
     assert life.machine.files == {
         munge.KEY_FILE: (b"secret", 0o400, "munge"),

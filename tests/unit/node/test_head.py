@@ -198,6 +198,22 @@ def test_the_agent_gives_a_sign_of_life_each_minute_and_no_more() -> None:
     assert world.agent[-1][:3] == ("v1", "slurm 22.05.8", "")
 
 
+def test_what_is_the_matter_is_told_at_once_and_so_is_its_end() -> None:
+    world = World()
+    agent = world.head()
+    agent.look()
+    world.broken = {"hosts"}
+    agent.look()
+    agent.look()
+    told = world.calls["tell_demand"]
+    world.broken = set()
+    agent.look()
+    assert [reason for _, _, reason, _ in world.agent] == ["", "hosts did not answer", ""]
+    assert world.calls["tell_demand"] == told + 1, "the operator is woken"
+    agent.look()
+    assert world.calls["tell_demand"] == told + 1
+
+
 def test_a_pass_follows_a_message_a_stir_or_a_pause_and_nothing_else() -> None:
     world = World()
     agent = world.head()

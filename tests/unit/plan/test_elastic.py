@@ -9,8 +9,10 @@ from reconciler.actions import Action, DrainNodes, EndNodes, PutFacts, ResizeGro
 from reconciler.demand import Room, Shape
 from reconciler.facts import Group, Launch
 from reconciler.nodes import NodeFacts, QueueDemand
-from reconciler.plan import Plan
-from reconciler.record import Bootstraps, Failure
+from reconciler.plan import Desired, Plan, plan
+from reconciler.record import Bootstraps, Failure, Record
+from reconciler.slurm import keeping
+from tests.unit import factories
 from tests.unit import slurm_factories as make
 from tests.unit.factories import NOW, bare_group, condition, head, kinds, message
 from tests.unit.slurm_factories import (
@@ -314,6 +316,117 @@ def test_while_nothing_can_be_launched_what_failed_is_ended_for_good() -> None:
     assert planned(members(1), said, memory=memory).actions == (end(0),)
 
 
+@pytest.mark.parametrize(
+    ("asked", "actions"), [(False, []), (True, [drain(0)])], ids=["it waits for the rest", "it does not"]
+)
+def test_a_node_that_came_alone_for_a_job_of_three(asked: bool, actions: list[Action]) -> None:
+    memory = record(launches={"compute": Failure("compute", "none", "launch-5", 3, NOW + 100)})
+    said = nodes(rows(READY), demand(jobs(1, nodes=3), idle=[0]))
+    plan_ = planned(members(1), said, desired({**make.BOUNDS, "allOrNothing": asked}), memory)
+    assert list(plan_.actions) == actions
+    smaller = nodes(rows(READY), demand(jobs(1), idle=[0]))
+    assert planned(members(1), smaller, desired({**make.BOUNDS, "allOrNothing": asked}), memory).actions == ()
+
+
+# ------------------------------------------------------------------ jobs of several queues
+
+OTHER: dict[str, Any] = {"name": "other", "minSize": 0, "maxSize": 4}
+
+
+def side_by_side(wanted: Desired, said: NodeFacts, there: Group, memory: Record | None = None) -> Plan:
+    """The plan for a cluster that has a group of the queue `other`, too, without nodes."""
+    other = replace(make.members(0, max=4), name="muster-demo.other", queue="other")
+    sizes = {"compute": (0, there.max, None), "other": (0, 4, None)}
+    facts = factories.actual(groups=(there, other), nodes=said)
+    return plan(wanted, facts, replace(memory or record(), sizes=sizes), NOW)
+
+
+@pytest.mark.parametrize(
+    ("failures", "grown"),
+    [({}, resize(2)), ({"compute": Failure("compute", "none", "launch-5", 3, NOW + 100)}, ResizeGroup(
+        "muster-demo.other", 0, 4, 2))],
+    ids=["the first may launch", "the first may not"],
+)  # fmt: skip
+def test_what_one_queue_cannot_launch_the_next_one_does(failures: dict[str, Failure], grown: ResizeGroup) -> None:
+    wanted = desired(make.BOUNDS, OTHER)
+    wants = {"compute": demand(replace(jobs(2), others=("other",))), "other": demand()}
+    said = nodes((), told=wanted.facts, demand=wants)
+    plan_ = side_by_side(wanted, said, members(0), record(launches=failures))
+    assert plan_.actions == (grown,)
+    shown = {each["name"]: each["pending"] for each in plan_.record.status["queues"]}
+    assert shown == {"compute": 0 if failures else 2, "other": 2 if failures else 0}
+
+
+# ------------------------------------------------------------------ queues that the spec has no more
+
+LEAVING = "the queue is no longer in the spec"
+
+
+def left(there: Group, said: NodeFacts, *consent: str) -> Plan:
+    """The plan for a spec that has lost the queue `compute`, and has `other`."""
+    wanted = desired(OTHER, consent=list(consent))
+    told = keeping(wanted.facts, desired().facts, {"compute"})
+    return side_by_side(wanted, replace(said, facts_document=told), there)
+
+
+def test_the_head_node_knows_a_queue_while_its_group_is_there() -> None:
+    wanted = desired(OTHER)
+    both = keeping(wanted.facts, desired().facts, {"compute"})
+    before = nodes(rows(READY), told=desired().facts)
+    assert side_by_side(wanted, before, members(1)).actions == (PutFacts("demo", both),)
+    assert side_by_side(wanted, replace(before, facts_document=both), members(1)).actions == ()
+    gone = factories.actual(groups=(replace(members(0, max=4), name="muster-demo.other", queue="other"),))
+    after = plan(wanted, replace(gone, nodes=nodes(told=both)), record(sizes={"other": (0, 4, None)}), NOW)
+    assert after.actions == (PutFacts("demo", wanted.facts),)
+
+
+@pytest.mark.parametrize(
+    ("said", "consent", "actions"),
+    [
+        (nodes(rows(READY), demand(jobs(4))), (), []),
+        (nodes(rows(READY), demand(idle=[0])), (), [drain(0)]),
+        (nodes(rows(READY), demand(idle=[0], since=NOW - 60)), (), []),
+        (nodes(rows(READY), demand(jobs(4), idle=[0], since=NOW)), ("queues/compute",), [drain(0, reason=LEAVING)]),
+        (nodes(rows(READY), demand(jobs(4))), ("queues/compute",), [drain(0, reason=LEAVING)]),
+        (nodes(rows(BOOTING)), ("queues/compute",), [drain(0, reason=LEAVING)]),
+        (nodes(rows(DRAINED)), ("queues/compute",), [end(0)]),
+        (nodes(rows(DRAINED)), (), [end(0)]),
+    ],
+)
+def test_its_nodes_go_when_their_jobs_have_ended(
+    said: NodeFacts, consent: tuple[str, ...], actions: list[Action]
+) -> None:
+    assert list(left(members(1), said, *consent).actions) == actions
+
+
+def test_and_that_is_said() -> None:
+    busy = left(members(1), nodes(rows(READY)), "queues/compute")
+    assert condition(busy, "FleetReady") == (False, "Scaling")
+    assert [each["name"] for each in busy.record.status["queues"]] == ["other", "compute"]
+    assert condition(left(members(1), nodes(rows(READY))), "FleetReady") == (True, "AtSize")
+    assert condition(left(members(0), nodes(), "queues/compute"), "FleetReady") == (True, "AtSize")
+
+
+@pytest.mark.parametrize(("size", "kinds_"), [(1, []), (0, ["ExecuteChangeSet"])], ids=["nodes", "none"])
+def test_its_group_is_removed_when_it_has_no_node(size: int, kinds_: list[str]) -> None:
+    wanted = desired(OTHER, consent=["queues/compute"])
+    told = keeping(wanted.facts, desired().facts, {"compute"})
+    memory = factories.record(
+        rendering=factories.rendering(factories.BEFORE, spec_hash="old-spec"), sizes={"other": (0, 4, None)}
+    )
+    said = nodes([row(0, DRAINING)][:size], told=told)
+    other = replace(make.members(0, max=4), name="muster-demo.other", queue="other")
+    there = factories.actual(template=factories.BEFORE, groups=(members(size), other), nodes=said)
+    asked = plan(wanted, there, memory, NOW)
+    seen = factories.change_set(
+        factories.change("GroupCompute", "AWS::AutoScaling::AutoScalingGroup", "Remove", ""),
+        name=asked.record.change_set,
+    )
+    plan_ = plan(wanted, replace(there, change_set=seen), asked.record, NOW)
+    assert kinds(plan_) == kinds_
+    assert ("1 nodes of muster-demo.compute to go" in message(plan_, "StackReady")) is bool(size)
+
+
 # ------------------------------------------------------------------ what never serves
 
 
@@ -345,6 +458,13 @@ def test_a_node_is_counted_once() -> None:
 
 def test_nodes_that_served_before_they_failed_are_not_counted() -> None:
     assert planned(members(5), broken(5, served=True)).record.bootstraps == {}
+
+
+def test_nodes_that_ec2_takes_back_while_they_boot_are_not_counted() -> None:
+    taken = [row(number, FAILED, reason="Spot interruption at 10:00: terminate") for number in range(5)]
+    plan_ = planned(members(5), nodes(taken, demand(jobs(5))))
+    assert plan_.record.bootstraps == {}
+    assert plan_.actions == (end(0, 1, 2, 3, 4, replace=True),)
 
 
 KNOWN = Bootstraps(5, "exit 1", "1/", NOW - 100)
