@@ -80,7 +80,7 @@ class Head:
         failures = 0
         while goes_on():
             try:
-                self.turn()
+                self.turn(sleep)
             except Exception as error:  # noqa: BLE001 - whatever it is, the next look may be better
                 failures += 1
                 self.looked = float("-inf")
@@ -89,12 +89,21 @@ class Head:
             else:
                 failures = 0
 
-    def turn(self) -> None:
+    def turn(self, sleep: Callable[[float], object]) -> None:
         """Wait for something to look at, look, and acknowledge what was the occasion."""
-        handles = self.messages.receive(POLL)
+        handles = self._receive(sleep)
         if handles or self.clock() - self.looked >= PAUSE or self._stirred():
             self.look()
             self.messages.delete(handles)
+
+    def _receive(self, sleep: Callable[[float], object]) -> list[str]:
+        """Messages only make a look come sooner: without their queue, lost or not to be reached, all goes on."""
+        try:
+            return self.messages.receive(POLL)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the lists are there
+            LOG.warning("no messages: %s: %s", type(error).__name__, _line(error))
+            sleep(POLL)
+            return []
 
     def look(self) -> None:
         """One pass. What the scheduler does not answer is said, and tried again."""

@@ -83,6 +83,13 @@ def test_jobs_of_two_queues_bring_nodes_to_both(slurm: Slurm) -> None:
         slurm.until_job(job, "COMPLETED")
 
 
+def test_a_job_of_two_queues_runs_in_the_one_that_gets_nodes(slurm: Slurm) -> None:
+    with slurm.world.behaving(no_capacity=[{"InstanceType": "c6i.large"}]):
+        job = slurm.submit("true", "--partition=small,large")
+        slurm.until_job(job, "COMPLETED")
+    assert slurm.type("scontrol", "show", "job", job).count("Partition=large") == 1
+
+
 def test_a_job_that_no_node_could_run_is_said_and_brings_none(slurm: Slurm) -> None:
     """Nor does one that is held, and both are seen in the status."""
     too_large, held = slurm.submit("true", "--cpus-per-task=64"), slurm.submit("true", "--hold")
@@ -182,3 +189,23 @@ def test_nodes_of_an_older_launch_template_are_replaced_after_their_job(slurm: S
     slurm.type("touch", "/tmp/go", instance=node)
     slurm.until_job(job, "COMPLETED")
     slurm.until("its end", lambda: node not in slurm.rows())
+
+
+def test_a_queue_that_is_taken_out_goes_after_its_job_and_may_come_again(slurm: Slurm) -> None:
+    job = slurm.submit("until [ -e /tmp/go ]; do sleep 0.2; done", "--partition=large")
+    node = busy_node(slurm)
+    whole = spec(slurm.world)
+    slurm.cluster.put({**whole, "queues": whole["queues"][:1], "consent": ["queues/large"]})
+    until_leaving(slurm, node)
+    slurm.until_job(slurm.submit("true"), "COMPLETED")
+    assert slurm.job(job) == ["RUNNING"]
+    slurm.type("touch", "/tmp/go", instance=node)
+    slurm.until_job(job, "COMPLETED")
+    slurm.until("the end of the queue", lambda: "large" not in slurm.groups() and "large" not in partitions(slurm))
+    slurm.cluster.put(whole)
+    slurm.until("the queue", lambda: "large" in partitions(slurm))
+    slurm.until_job(slurm.submit("true", "--partition=large"), "COMPLETED")
+
+
+def partitions(slurm: Slurm) -> list[str]:
+    return slurm.type("sinfo", "--all", "--noheader", "--format=%R").split()

@@ -11,12 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.groups import Belonging
-from node.head import BACKOFF, PAUSE, SIGN
+from node.head import BACKOFF, PAUSE, POLL, SIGN
 from node.lists import GRACE, PATIENCE, Host, Member, Row
 from node.scheduler import Jobs
 from tests.unit.node.world import CPU, NOW, World, host
 
 JOB = Jobs("cpu", 1, 1, 100, 0, exclusive=False, able=True, never=False, reason="Resources")
+
+
+def no_wait(_: float) -> None:
+    raise AssertionError("there were messages to wait for")
 
 
 def states(world: World) -> dict[str, str]:
@@ -192,7 +196,7 @@ def test_the_agent_gives_a_sign_of_life_each_minute_and_no_more() -> None:
     world = World()
     agent = world.head()
     while world.now < NOW + 3 * SIGN:
-        agent.turn()
+        agent.turn(no_wait)
     assert [at for *_, at in world.agent] == sorted({at for *_, at in world.agent})
     assert 3 <= len(world.agent) <= 4
     assert world.agent[-1][:3] == ("v1", "slurm 22.05.8", "")
@@ -217,31 +221,31 @@ def test_what_is_the_matter_is_told_at_once_and_so_is_its_end() -> None:
 def test_a_pass_follows_a_message_a_stir_or_a_pause_and_nothing_else() -> None:
     world = World()
     agent = world.head()
-    agent.turn()
+    agent.turn(no_wait)
     assert world.calls["look"] == 1
-    agent.turn()
+    agent.turn(no_wait)
     assert world.calls["look"] == 1, "nothing has happened"
     world.queue = ["a"]
-    agent.turn()
+    agent.turn(no_wait)
     assert world.calls["look"] == 2
     world.jobs = [JOB]
-    agent.turn()
+    agent.turn(no_wait)
     assert world.calls["look"] == 3
     world.now += PAUSE
-    agent.turn()
+    agent.turn(no_wait)
     assert world.calls["look"] == 4
 
 
 def test_a_slow_scheduler_is_asked_less_often() -> None:
     world = World(slowness=0.5)
     agent = world.head()
-    agent.turn()
+    agent.turn(no_wait)
     world.calls.clear()
     while world.now < agent.asked + 5 - 2:
-        agent.turn()
+        agent.turn(no_wait)
     assert "waiting" not in world.calls
     world.jobs = [JOB]
-    agent.turn()
+    agent.turn(no_wait)
     assert world.calls["look"] == 1
 
 
@@ -269,7 +273,7 @@ def run(world: World, loop: Callable[..., None], turns: int) -> list[float]:
     return waits
 
 
-@pytest.mark.parametrize("call", ["prepare", "receive", "look", "members", "tell_demand", "tell_agent", "delete"])
+@pytest.mark.parametrize("call", ["prepare", "look", "members", "tell_demand", "tell_agent", "delete"])
 def test_nothing_ends_the_loop(call: str, caplog: pytest.LogCaptureFixture) -> None:
     world = World(broken={call}, queue=["a"])
     agent = world.head()
@@ -283,6 +287,18 @@ def test_nothing_ends_the_loop(call: str, caplog: pytest.LogCaptureFixture) -> N
     run(world, agent.run, 2)
     assert states(world) == {"i-1": "booting"}
     assert world.prepared == 1
+
+
+def test_without_the_queue_of_messages_all_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(broken={"receive"})
+    agent = world.head()
+    world.launch("i-1")
+    waits = run(world, agent.run, 3 * int(PAUSE / POLL))
+    assert set(waits) == {POLL}
+    assert world.calls["look"] in (3, 4), "as often as without messages"
+    assert states(world) == {"i-1": "booting"}
+    assert world.agent[-1][2] == ""
+    assert "no messages: BrokenError: receive" in caplog.text
 
 
 @pytest.mark.parametrize("call", ["add", "move", "drop", "let_go"])
