@@ -178,7 +178,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An EC2 instance that bears the cluster's tags; `node` is head or compute."""
+    """An EC2 instance that bears the cluster's tags; `node` is head or compute.
+
+    `launched` is when it was last started, in seconds since the epoch.
+    """
 
     id: str
     state: str
@@ -187,6 +190,7 @@ class Instance:
     private_ip: str = ""
     public_ip: str = ""
     owner: str = ""
+    launched: float = 0.0
 
     @property
     def alive(self) -> bool:

@@ -283,6 +283,7 @@ def instance_of(found: Mapping[str, Any]) -> Instance:
         private_ip=found.get("PrivateIpAddress", ""),
         public_ip=found.get("PublicIpAddress", ""),
         owner=tags.get(OWNER_TAG, ""),
+        launched=found["LaunchTime"].timestamp() if "LaunchTime" in found else 0.0,
     )
 
 

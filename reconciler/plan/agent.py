@@ -6,8 +6,9 @@ from reconciler.plan.draft import Draft, iso
 from reconciler.slurm import keeping
 
 # Seconds. The agent writes its row every 60; a cluster that is at rest is looked at to see that it still does, and
-# because the message that would have told of its jobs may be lost.
-SILENT, LOOK_AT_AGENT, LOOK_FOR_AGENT = 300, 300, 60
+# because the message that would have told of its jobs may be lost. A head node that has said nothing so long after its
+# start says nothing any more: as long as a compute node has.
+SILENT, LOOK_AT_AGENT, LOOK_FOR_AGENT, BOOT = 300, 300, 60, 1800
 
 
 def document(draft: Draft, facts: NodeFacts) -> str:
@@ -27,22 +28,18 @@ def speaks(draft: Draft, facts: NodeFacts) -> bool:
     """Whether the head node says anything. Without its word no node is taken and none is added."""
     if not draft.conditions["HeadNodeReady"].status:
         return False
-    if facts.agent_at is None:
+    if facts.agent_at is None and draft.now - _started(draft) <= BOOT:
         message = "The head node runs; its agent has not reported yet."
         draft.condition("HeadNodeReady", False, "Waiting", message)
         draft.progress("Waiting", message)
         draft.phase("Creating")
         draft.look(LOOK_FOR_AGENT)
         return False
+    if facts.agent_at is None:
+        never = f"has reported nothing since it was started at {iso(_started(draft))}"
+        return _silent(draft, never, "the log of its first boot, which the cluster's log group has,")
     if draft.now - facts.agent_at > SILENT:
-        message = (
-            f"The head node runs, but its agent has reported nothing since {iso(facts.agent_at)}; the queues are left "
-            "as they are. See the log of muster-head.service on the head node"
-        )
-        draft.condition("HeadNodeReady", False, "AgentSilent", f"{message}.")
-        draft.stall("AgentSilent", f"{message}.", "Degraded")
-        draft.look(LOOK_FOR_AGENT)
-        return False
+        return _silent(draft, f"has reported nothing since {iso(facts.agent_at)}", "the log of muster-head.service")
     if facts.agent_reason:
         message = f"The scheduler does not serve: {facts.agent_reason}"
         draft.condition("HeadNodeReady", False, "SchedulerFailing", message)
@@ -51,3 +48,17 @@ def speaks(draft: Draft, facts: NodeFacts) -> bool:
         draft.look(LOOK_FOR_AGENT)
     draft.look(LOOK_AT_AGENT)
     return True
+
+
+def _started(draft: Draft) -> float:
+    return draft.actual.head.launched if draft.actual.head else draft.now
+
+
+def _silent(draft: Draft, what: str, where: str) -> bool:
+    message = (
+        f"The head node runs, but its agent {what}; the queues are left as they are. See {where} on the head node."
+    )
+    draft.condition("HeadNodeReady", False, "AgentSilent", message)
+    draft.stall("AgentSilent", message, "Degraded")
+    draft.look(LOOK_FOR_AGENT)
+    return False

@@ -107,7 +107,7 @@ def bare_group(queue: str = "compute") -> Group:
 
 
 def head(state: str = "running", **fields: Any) -> Instance:
-    return Instance(**{"id": "i-head", "state": state, "node": "head", "owner": OWNER, **fields})
+    return Instance(**{"id": "i-head", "state": state, "node": "head", "owner": OWNER, "launched": NOW - 60, **fields})
 
 
 def node(number: int = 0, state: str = "running", **fields: Any) -> Instance:

@@ -210,6 +210,16 @@ def test_before_the_head_node_speaks_nothing_is_moved() -> None:
     assert plan_.next_look == NOW + 60
 
 
+@pytest.mark.parametrize(("seconds", "silent"), [(1799, False), (1801, True)])
+def test_a_head_node_that_never_speaks_is_not_waited_for_without_end(seconds: float, silent: bool) -> None:
+    plan_ = planned(members(0), NodeFacts(), desired({"size": 2}), instances=(head(launched=NOW - seconds),))
+    assert condition(plan_, "HeadNodeReady") == (False, "AgentSilent" if silent else "Waiting")
+    assert condition(plan_, "Stalled")[0] is silent
+    assert ("since it was started at" in message(plan_, "HeadNodeReady")) is silent
+    assert plan_.next_look == NOW + 60
+    assert kinds(plan_) == ["PutFacts"]
+
+
 @pytest.mark.parametrize(("seconds", "silent"), [(299, False), (301, True)])
 def test_when_the_head_node_falls_silent_nothing_is_taken_and_nothing_added(seconds: float, silent: bool) -> None:
     said = nodes(rows(READY, DRAINED), demand(jobs(4), idle=[0]), agent_at=NOW - seconds)
