@@ -1,5 +1,7 @@
 """What holds for any queue, whatever its nodes write and whatever its group shows."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -7,8 +9,10 @@ from reconciler.actions import DrainNodes, EndNodes, ResizeGroup
 from reconciler.demand import Pending, Room, Shape
 from reconciler.facts import Group, Member
 from reconciler.nodes import NodeFacts, NodeRow, NodeState, QueueDemand
+from reconciler.plan import Plan
 from reconciler.plan.tally import THERE
 from reconciler.record import Bootstraps, Failure, Record
+from reconciler.slurm import keeping
 from reconciler.statuses import LIFECYCLE
 from tests.unit.factories import NOW
 from tests.unit.slurm_factories import NODE, SMALL, desired, group, name, planned, record
@@ -33,13 +37,23 @@ ROWS = st.builds(
     st.just("compute-1"),
     st.sampled_from(list(NodeState)),
     TIMES,
-    st.sampled_from(["", "broken"]),
+    st.sampled_from(["", "broken", "Spot interruption at 10:00: terminate"]),
     st.booleans(),
 )
 SHAPES = st.sampled_from([SMALL, NODE, Shape(64, 1), Shape(0, 1, 1)])
 DEMANDS = st.builds(
     QueueDemand,
-    st.lists(st.builds(Pending, SHAPES, st.integers(1, 12), st.integers(1, 9), st.booleans()), max_size=3).map(tuple),
+    st.lists(
+        st.builds(
+            Pending,
+            SHAPES,
+            st.integers(1, 12),
+            st.integers(1, 9),
+            st.booleans(),
+            st.sampled_from([(), (), ("other",), ("compute", "gone", "other")]),
+        ),
+        max_size=3,
+    ).map(tuple),
     st.lists(st.builds(Room, SHAPES, st.integers(1, 3)), max_size=2).map(tuple),
     st.dictionaries(NUMBERS.map(name), TIMES, max_size=5),
     st.dictionaries(st.just("Dependency"), st.integers(1, 3)),
@@ -55,7 +69,9 @@ FACTS = st.builds(
     st.just(""),
     st.sampled_from(["", desired().facts]),
 )
-LIMITS = st.sampled_from([{"size": 0}, {"size": 3}, {"minSize": 1, "maxSize": 4}, {"minSize": 0, "maxSize": 10}])
+LIMITS = st.sampled_from(
+    [{"size": 0}, {"size": 3}, {"minSize": 1, "maxSize": 4}, {"minSize": 0, "maxSize": 10, "allOrNothing": True}]
+)
 MEMORIES = st.builds(
     record,
     launches=st.just({}) | st.builds(lambda at: {"compute": Failure("compute", "none", "x", 2, at)}, TIMES),
@@ -69,9 +85,35 @@ def test_what_holds_for_any_queue(
     there: Group, said: NodeFacts | None, limits: dict[str, int], memory: Record, fleet: str
 ) -> None:
     plan_ = planned(there, said, desired(limits, fleet=fleet), memory)
+    high = limits.get("size", limits.get("maxSize", 0))
+    coming = check(plan_, there, said, high)
+    if fleet == "stopped":
+        assert not coming
+    failure = memory.launches.get("compute")
+    if failure and failure.retry_at and failure.retry_at > NOW:
+        assert not coming, "it waits"
+
+
+@given(groups(), st.none() | FACTS, MEMORIES, st.sampled_from(["running", "stopped"]), st.booleans())
+def test_what_holds_for_a_queue_that_the_spec_has_no_more(
+    there: Group, said: NodeFacts | None, memory: Record, fleet: str, consent: bool
+) -> None:
+    """It never grows, and loses no node that has a job unless that is drained first."""
+    wanted = desired({"name": "other"}, fleet=fleet, consent=["queues/compute"] if consent else [])
+    told = replace(said, facts_document=keeping(wanted.facts, desired().facts, {"compute"})) if said else None
+    plan_ = planned(there, told, wanted, memory)
+    most = max(there.max, len(there.members))
+    assert not check(plan_, there, told, most)
+    busy = {row.id for row in said.rows if row.state is NodeState.READY} if said else set[str]()
+    busy -= {node for queue in said.demand.values() for node in queue.idle} if said else set[str]()
+    drained = {each for action in plan_.actions if isinstance(action, DrainNodes) for each in action.ids}
+    assert consent or fleet == "stopped" or not busy & drained
+
+
+def check(plan_: Plan, there: Group, said: NodeFacts | None, high: int) -> bool:
+    """What holds for every plan; whether it has nodes come."""
     rows = {row.id: row for row in said.rows} if said else {}
     here = {member.id for member in there.members if member.step in THERE}
-    high = limits.get("size", limits.get("maxSize", 0))
     ends = [action for action in plan_.actions if isinstance(action, EndNodes)]
     ended = {each for action in ends for each in action.ids}
     drained = {each for action in plan_.actions if isinstance(action, DrainNodes) for each in action.ids}
@@ -93,8 +135,4 @@ def test_what_holds_for_any_queue(
             assert not grown or action.desired <= high
     coming = grown or bool(replaced)
     assert not (coming and drained), "up and down at once"
-    if fleet == "stopped":
-        assert not coming
-    failure = memory.launches.get("compute")
-    if failure and failure.retry_at and failure.retry_at > NOW:
-        assert not coming, "it waits"
+    return coming
