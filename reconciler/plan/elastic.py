@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 from reconciler.actions import DrainNodes, EndNodes, ResizeGroup
 from reconciler.cluster import Queue
-from reconciler.demand import Pending, Shape
+from reconciler.demand import Shape
 from reconciler.facts import Group
 from reconciler.nodes import NodeFacts, NodeRow, QueueDemand, shapes_of
-from reconciler.plan import agent, groups, launches
+from reconciler.plan import agent, groups, launches, told
 from reconciler.plan.choice import Choice, settle
 from reconciler.plan.draft import Draft, Trouble
 from reconciler.plan.groups import LOOK_AT_FLEET, TEMPLATE_BOUNDS
@@ -144,7 +144,7 @@ def _see(draft: Draft, group: Group, word: Word, limits: Limits, shown: dict[str
     demand = facts.demand.get(group.queue, NOTHING)
     rows = {row.id: row for row in facts.rows}
     tally = count(group, rows, demand, _told(facts))
-    shown |= _counts(group, tally)
+    shown |= told.counts(group, tally)
     if not word.heard:
         return "Waiting", f"{group.name} is left as it is while the head node does not report"
     failure = launches.failed_launch(draft, group, tally)
@@ -165,7 +165,7 @@ def _move(draft: Draft, seen: Seen, demand: QueueDemand) -> Trouble | None:
     tally, limits = seen.tally, seen.limits
     seen.shown["pending"] = sum(job.count for job in demand.pending)
     planned = moves(tally, demand, seen.node, limits, draft.now)
-    seen.shown.update(_judged(draft, seen.name, demand, planned, seen.shown))
+    seen.shown.update(told.judged(draft, seen.name, demand, planned, seen.shown))
     if seen.failure is None and not planned.grows and not tally.unborn:
         launches.forget(draft, seen.name)
     withheld = _carry_out(draft, seen, planned)
@@ -176,55 +176,6 @@ def _move(draft: Draft, seen: Seen, demand: QueueDemand) -> Trouble | None:
 def _told(facts: NodeFacts) -> float:
     """When what is said of jobs was last so (seconds). It is written when it changes, and seen to before each sign."""
     return max(facts.demand_at or 0.0, 0.0 if facts.agent_reason else facts.agent_at or 0.0)
-
-
-def _counts(group: Group, tally: Tally) -> dict[str, Any]:
-    counts = {
-        "desired": group.desired,
-        "inService": group.in_service,
-        "total": len(group.members),
-        "ready": tally.ready,
-        "idle": len(tally.idle),
-        "booting": len(tally.booting) + len(tally.rowless),
-        "draining": len(tally.draining) + len(tally.drained),
-        "failed": len(tally.failed),
-    }
-    return {**counts, **({"outdated": group.outdated} if group.outdated else {})}
-
-
-def _judged(draft: Draft, queue: str, demand: QueueDemand, planned: Moves, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of jobs that do not start: why they wait, and those that never can; of these an event as well."""
-    full = sum(job.count for job in planned.need.waiting)
-    waiting = {**demand.waiting, **({"QueueFull": full} if full else {})}
-    told = {
-        "waiting": waiting,
-        "unfit": [_shape(job) for job in planned.need.unfit],
-        "never": dict(demand.never),
-    }
-    before: Sequence[Mapping[str, Any]] = draft.record.status.get("queues", ())
-    last = next((each for each in before if each.get("name") == queue), cast("Mapping[str, Any]", {}))
-    never: Mapping[str, int] = last.get("never", {})
-    for job in planned.need.unfit:
-        if _shape(job) not in last.get("unfit", ()):
-            message = (
-                f"Jobs ask for {_words(job)}, and no node of the queue, of which it may have {shown['max']}, has that."
-            )
-            draft.tell("JobsUnfit", message, f"queue {queue}", warning=True)
-    for reason in sorted(demand.never.keys() - never.keys()):
-        message = f"Jobs can never run in this queue; the scheduler says {reason}."
-        draft.tell("JobsUnfit", message, f"queue {queue}", warning=True)
-    return {key: value for key, value in told.items() if value}
-
-
-def _shape(job: Pending) -> dict[str, Any]:
-    each = {"cpus": job.each.cpus, "memory": job.each.memory, "gpus": job.each.gpus}
-    return {**each, "nodes": job.nodes, "count": job.count}
-
-
-def _words(job: Pending) -> str:
-    parts = ((job.each.cpus, "vCPUs"), (job.each.memory, "MiB"), (job.each.gpus, "GPUs"))
-    each = ", ".join(f"{number} {unit}" for number, unit in parts if number)
-    return f"{job.nodes} nodes with {each} each" if job.nodes > 1 else each
 
 
 def _carry_out(draft: Draft, seen: Seen, planned: Moves) -> Trouble | None:
