@@ -14,25 +14,23 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache, partial
-from pathlib import Path
+from functools import partial
 from typing import Any
 from unittest.mock import Mock, patch
 
 from botocore.exceptions import ClientError
-from samcli.yamlhelper import yaml_parse
 
 from bench.account import SETTINGS, Account, Item, client_error
 from bench.clock import Clock
 from handlers import wake
 from handlers.reconcile import FIRST_WAIT, LONGEST_WAIT
+from local.template import read_template
 from reconciler.clients import PATIENT_RETRIES
 from reconciler.loop import Report, Tools, reconcile
 from reconciler.outcomes import AwsError
 from reconciler.store import Refused, Store, decode, encode, partition
 from reconciler.sweep import sweep
 
-TEMPLATE = Path(__file__).parent.parent / "template.yaml"
 LATENCY, TRIGGER, RECEIVE = 0.05, 0.25, 0.05
 PASS_SECONDS = 60.0
 LONGEST_RETRY = 20.0  # seconds between two tries of botocore's standard mode
@@ -300,12 +298,6 @@ def plane(
     quiet = {"clients": account.clients(), "logger": Mock(), "metrics": Mock()}
     with patch.dict(os.environ, names), patch.multiple(wake, **quiet):
         yield made
-
-
-@cache
-def read_template() -> dict[str, Any]:
-    """The control plane's template."""
-    return yaml_parse(TEMPLATE.read_text())
 
 
 def _variables(template: Mapping[str, Any], function: str) -> dict[str, Any]:

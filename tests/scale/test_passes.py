@@ -4,7 +4,8 @@ from copy import deepcopy
 from typing import Any
 
 from bench.passes import burst, waits
-from bench.plane import plane, read_template
+from bench.plane import plane
+from local.template import read_template
 
 FEW, MANY = 4, 12  # edited, drifted
 

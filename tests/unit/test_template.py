@@ -8,17 +8,19 @@ import importlib.resources
 import json
 import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
+import yaml
 from cfnlint.api import ManualArgs, lint
-from samcli.yamlhelper import yaml_parse
 from samtranslator.translator.managed_policy_translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
+from local.template import read_template
 from reconciler.version import VERSION
 from tests.unit.render import batches
 from tests.unit.render.support import MATRIX, cluster, rendered
@@ -28,14 +30,9 @@ FUNCTIONS = ("Wake", "Reconcile", "Sweep", "Cleanup")
 
 
 @cache
-def template() -> dict[str, Any]:
-    return yaml_parse((ROOT / "template.yaml").read_text())
-
-
-@cache
 def transformed() -> dict[str, Any]:
     """As CloudFormation makes it of the SAM template."""
-    source = yaml_parse((ROOT / "template.yaml").read_text())
+    source = deepcopy(read_template())
     for function in FUNCTIONS:
         source["Resources"][f"{function}Function"]["Properties"]["CodeUri"] = "s3://bucket/key"
     del source["Globals"]["Function"]["CodeUri"]
@@ -43,6 +40,13 @@ def transformed() -> dict[str, Any]:
     loader: Any = ManagedPolicyLoader(None)
     loader._policy_map = {}
     return transform(source, parameters | {"AWS::Region": "us-east-1", "AWS::Partition": "aws"}, loader)
+
+
+def test_to_read_it_changes_no_other_reader_of_yaml() -> None:
+    transformed()
+    with pytest.raises(yaml.constructor.ConstructorError):
+        yaml.safe_load("!Ref name")
+    assert type(yaml.safe_load("{}")) is dict
 
 
 def of_type(kind: str) -> dict[str, Any]:
@@ -67,7 +71,7 @@ ATTACHED = ("AWS::IAM::Policy", "AWS::IAM::ManagedPolicy")
 
 def statements(role: str) -> Iterator[dict[str, Any]]:
     """All that a role is allowed, under whatever condition of the template."""
-    resources = template()["Resources"]
+    resources = read_template()["Resources"]
     documents = [policy["PolicyDocument"] for policy in resources[role]["Properties"]["Policies"]]
     documents += [
         each["Properties"]["PolicyDocument"]
@@ -192,7 +196,7 @@ def test_a_function_has_the_rights_in_the_table_and_no_others(role: str) -> None
 
 
 def test_every_function_has_a_role_of_its_own() -> None:
-    resources = template()["Resources"]
+    resources = read_template()["Resources"]
     roles = {name for name, each in resources.items() if each["Type"] == "AWS::IAM::Role"}
     assert roles == {*RIGHTS, "ClusterStackRole"}
     for function in FUNCTIONS:
@@ -297,18 +301,18 @@ def test_clusters_roles_are_made_below_their_path_only() -> None:
 def test_a_permissions_boundary_holds_for_every_role_and_for_those_that_clusters_get() -> None:
     boundary = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]}
     for role in [*RIGHTS, "ClusterStackRole"]:
-        assert template()["Resources"][role]["Properties"]["PermissionsBoundary"] == boundary
+        assert read_template()["Resources"][role]["Properties"]["PermissionsBoundary"] == boundary
     grants = [each for each in statements("ClusterStackRole") if "iam:CreateRole" in listed(each["Action"])]
     condition = {"StringEquals": {"iam:PermissionsBoundary": {"Ref": "PermissionsBoundary"}}}
     assert [each["Condition"] for each in grants] == [{"Fn::If": ["HasBoundary", condition, {"Ref": "AWS::NoValue"}]}]
     assert {"iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PutRolePermissionsBoundary"} <= {*grants[0]["Action"]}
-    text = json.dumps(template()["Resources"]["ClusterStackRole"])
+    text = json.dumps(read_template()["Resources"]["ClusterStackRole"])
     assert '"Fn::If": ["HasBoundary", {"Ref": "AWS::NoValue"}, {"Sid": "LiftBoundary"' in text
 
 
 def test_a_role_is_within_iams_limits() -> None:
     for role in [*RIGHTS, "ClusterStackRole"]:
-        assert _length(template()["Resources"][role]["Properties"]["Policies"]) < 10240
+        assert _length(read_template()["Resources"][role]["Properties"]["Policies"]) < 10240
     managed = of_type("AWS::IAM::ManagedPolicy")
     assert set(managed) == {"BatchStacksPolicy"}
     for policy in managed.values():
@@ -513,7 +517,7 @@ def test_tables_are_encrypted_and_can_be_restored() -> None:
 
 
 def test_what_users_wrote_outlives_the_control_plane() -> None:
-    table = template()["Resources"]["SpecsTable"]
+    table = read_template()["Resources"]["SpecsTable"]
     assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("Retain", "Retain")
 
 
@@ -591,12 +595,12 @@ def test_a_record_of_a_stream_that_fails_does_not_block_its_shard(source: str) -
 
 
 def test_only_our_rules_may_send_to_the_inbox() -> None:
-    statements_ = template()["Resources"]["InboxPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    statements_ = read_template()["Resources"]["InboxPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     [allow] = [each for each in statements_ if each["Effect"] == "Allow"]
-    rules = {name for name, each in template()["Resources"].items() if each["Type"] == "AWS::Events::Rule"}
+    rules = {name for name, each in read_template()["Resources"].items() if each["Type"] == "AWS::Events::Rule"}
     assert {arn["Fn::GetAtt"][0] for arn in allow["Condition"]["ArnEquals"]["aws:SourceArn"]} == rules
     assert all(
-        template()["Resources"][rule]["Properties"]["Targets"][0]["Arn"] == {"Fn::GetAtt": ["InboxQueue", "Arn"]}
+        read_template()["Resources"][rule]["Properties"]["Targets"][0]["Arn"] == {"Fn::GetAtt": ["InboxQueue", "Arn"]}
         for rule in rules
     )
 
@@ -629,28 +633,28 @@ def matches(pattern: Any, event: Any) -> bool:
 )
 def test_every_sample_event_passes_one_rule(name: str, rule: str) -> None:
     event = json.loads((ROOT / "events" / f"{name}.json").read_text())
-    rules = {key: each for key, each in template()["Resources"].items() if each["Type"] == "AWS::Events::Rule"}
+    rules = {key: each for key, each in read_template()["Resources"].items() if each["Type"] == "AWS::Events::Rule"}
     assert [key for key, each in rules.items() if matches(each["Properties"]["EventPattern"], event)] == [rule]
 
 
 def test_the_bucket_is_private_versioned_encrypted_and_reached_over_tls_only() -> None:
-    properties = template()["Resources"]["ArtifactsBucket"]["Properties"]
+    properties = read_template()["Resources"]["ArtifactsBucket"]["Properties"]
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(properties["PublicAccessBlockConfiguration"]) == 4
     assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
     assert properties["BucketEncryption"]
     [rule] = properties["LifecycleConfiguration"]["Rules"]
     assert rule["NoncurrentVersionExpiration"]
-    [deny] = template()["Resources"]["ArtifactsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    [deny] = read_template()["Resources"]["ArtifactsBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert (deny["Effect"], deny["Principal"], deny["Action"]) == ("Deny", "*", "s3:*")
     assert deny["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def test_the_bucket_is_emptied_while_the_function_and_its_rights_are_still_there() -> None:
-    cleanup = template()["Resources"]["ArtifactsCleanup"]
+    cleanup = read_template()["Resources"]["ArtifactsCleanup"]
     assert cleanup["DependsOn"] == "CleanupContinuesItself"
     assert cleanup["Properties"]["WholeBucket"] is True
-    policy = template()["Resources"]["CleanupContinuesItself"]["Properties"]
+    policy = read_template()["Resources"]["CleanupContinuesItself"]["Properties"]
     assert policy["Roles"] == [{"Ref": "CleanupRole"}]
 
 
@@ -658,7 +662,7 @@ def test_what_a_clusters_stack_may_touch_by_name_is_nothing_of_the_control_plane
     """The role's patterns for queues, topics, log groups and roles, against a control plane named as by default."""
     names = [
         each["Properties"][key].get("Fn::Sub", "").replace("${AWS::StackName}", "muster")
-        for each in template()["Resources"].values()
+        for each in read_template()["Resources"].values()
         for key in ("QueueName", "TopicName", "LogGroupName")
         if key in each.get("Properties", {})
     ]
@@ -671,9 +675,9 @@ def test_what_a_clusters_stack_may_touch_by_name_is_nothing_of_the_control_plane
 
 def test_logs_are_kept_for_a_set_time_and_each_function_writes_its_own() -> None:
     for function in FUNCTIONS:
-        logs = template()["Resources"][f"{function}Logs"]["Properties"]
+        logs = read_template()["Resources"][f"{function}Logs"]["Properties"]
         assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-        properties = template()["Resources"][f"{function}Function"]["Properties"]
+        properties = read_template()["Resources"][f"{function}Function"]["Properties"]
         assert properties["LoggingConfig"] == {"LogGroup": {"Ref": f"{function}Logs"}}
 
 
@@ -690,13 +694,15 @@ def test_every_function_has_an_alarm_on_its_errors() -> None:
 
 
 def test_the_version_is_that_of_the_operator() -> None:
-    assert template()["Outputs"]["Version"]["Value"] == VERSION
+    assert read_template()["Outputs"]["Version"]["Value"] == VERSION
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_function_is_told_what_its_code_asks_for(function: str) -> None:
     """Settings are read from the environment by name; what is set and never read is left out of the template."""
-    variables = template()["Resources"][f"{function}Function"]["Properties"].get("Environment", {}).get("Variables", {})
+    variables = (
+        read_template()["Resources"][f"{function}Function"]["Properties"].get("Environment", {}).get("Variables", {})
+    )
     files = [source.partition(":")[0] for source in CODE[f"{function}Role"]]
     if function in {"Reconcile", "Sweep"}:
         files.append("reconciler/settings.py")
@@ -708,12 +714,12 @@ def test_a_function_is_told_what_its_code_asks_for(function: str) -> None:
 
 def test_the_handlers_are_where_the_template_says() -> None:
     for function in FUNCTIONS:
-        module, name = template()["Resources"][f"{function}Function"]["Properties"]["Handler"].rsplit(".", 1)
+        module, name = read_template()["Resources"][f"{function}Function"]["Properties"]["Handler"].rsplit(".", 1)
         tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text())
         assert name in {each.name for each in tree.body if isinstance(each, ast.FunctionDef)}
 
 
 def test_what_is_built_is_the_code_that_is_tested() -> None:
-    assert template()["Globals"]["Function"]["CodeUri"] == "lambda/"
+    assert read_template()["Globals"]["Function"]["CodeUri"] == "lambda/"
     for package in ("handlers", "reconciler"):
         assert (ROOT / "lambda" / package).readlink() == Path("..") / package

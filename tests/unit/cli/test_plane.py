@@ -1,27 +1,17 @@
 """Finding the control plane, and the global options."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-import yaml
 
 from cli.options import Target, hoisted
 from cli.plane import OUTPUTS as FIELDS
 from cli.plane import VERSION_OUTPUT
 from cli.seen import INDEX, KIND
+from local.template import read_template
 from reconciler.settings import Settings
 from reconciler.version import VERSION
 from tests.unit.cli.conftest import OUTPUTS, World, client
-
-TEMPLATE = Path(__file__).parents[3] / "template.yaml"
-
-
-class Loader(yaml.SafeLoader):
-    """CloudFormation's short forms as what they are applied to."""
-
-
-Loader.add_multi_constructor("!", lambda loader, _, node: getattr(node, "value", None))
 
 
 def test_the_settings_are_those_that_the_operator_has(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,7 +24,7 @@ def test_the_settings_are_those_that_the_operator_has(world: World, monkeypatch:
 
 
 def test_the_template_has_the_outputs_and_the_index_that_the_command_reads() -> None:
-    template: dict[str, Any] = yaml.load(TEMPLATE.read_text(), Loader)
+    template = read_template()
     assert {*FIELDS.values(), VERSION_OUTPUT} <= template["Outputs"].keys()
     assert template["Outputs"][VERSION_OUTPUT]["Value"] == VERSION
     (index,) = template["Resources"]["StateTable"]["Properties"]["GlobalSecondaryIndexes"]
