@@ -74,8 +74,12 @@ class _Packing:
 def need(pending: Sequence[Pending], fleet: Fleet, most: int, *, grows: bool = True) -> Need:
     """What pending jobs need of a queue that may have `most` nodes, and no others than it has unless it `grows`."""
     packing = _Packing(fleet.node, fleet.free, max(most - fleet.busy - fleet.free, 0) if grows else 0)
+    busy = fleet.busy
     for room in fleet.rooms:
-        packing.add(room.free, room.count)
+        # What is told of more nodes than there are is not believed.
+        count = min(room.count, busy)
+        packing.add(room.free, count)
+        busy -= count
     able = [job for job in pending if job.nodes <= most and fleet.node.holds(job.each)]
     waiting = [
         left
@@ -135,25 +139,35 @@ def _fill(packing: _Packing, free: Shape, count: int, each: Shape, jobs: int) ->
 
 
 def _several(packing: _Packing, job: Pending) -> int:
-    """Jobs of several nodes, or of whole ones, one after the other; how many have no place."""
-    for placed in range(job.count):
-        fitting = [] if job.exclusive else packing.fitting(job.each)
-        there = sum(packing.bins[free] for free in fitting)
-        opened = max(job.nodes - there, 0)
+    """Jobs of several nodes, or of whole ones; how many have no place.
+
+    One after the other, but that those which come to lie on the same nodes are placed at once: what is tightest stays
+    so until it is full.
+    """
+    left = job.count
+    while left:
+        taken = [] if job.exclusive else list(_tightest(packing, job))
+        opened = job.nodes - sum(count for _, count in taken)
         if opened > packing.whole + packing.budget:
-            return job.count - placed
-        _spread(packing, fitting, job.nodes - opened, job.each)
+            break
+        on = [free for free, _ in taken] + [packing.node] * bool(opened)
+        times = 1 if job.exclusive else min(left, *(free.holds(job.each) for free in on))
+        for free, count in taken:
+            packing.take(free, count)
+            packing.add(free.less(job.each, times), count)
         packing.open(opened)
         if not job.exclusive:
-            packing.add(packing.node.less(job.each), opened)
-    return 0
+            packing.add(packing.node.less(job.each, times), opened)
+        left -= times
+    return left
 
 
-def _spread(packing: _Packing, fitting: Sequence[Shape], nodes: int, each: Shape) -> None:
-    """One part on each of so many nodes."""
-    for free in fitting:
-        taken = min(nodes, packing.bins[free])
-        if taken:
-            packing.take(free, taken)
-            packing.add(free.less(each), taken)
-        nodes -= taken
+def _tightest(packing: _Packing, job: Pending) -> Iterator[tuple[Shape, int]]:
+    """What is free on the nodes that are the tightest for a job, and how many of each, as many as it is to have."""
+    nodes = job.nodes
+    for free in packing.fitting(job.each):
+        if not nodes:
+            return
+        count = min(nodes, packing.bins[free])
+        nodes -= count
+        yield free, count

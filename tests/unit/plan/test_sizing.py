@@ -136,6 +136,16 @@ def test_what_was_asked_for_is_enough(pending: list[Pending], fleet: Fleet, most
     assert again.waiting == first.waiting
 
 
+@pytest.mark.parametrize("nodes", [1, 2, 3])
+def test_the_largest_numbers_take_no_longer(nodes: int) -> None:
+    """A head node may write any: a loop over them would not end in time."""
+    most = 2**31 - 1
+    rooms = [Room(Shape(most, most, most), most), Room(Shape(1, 1, 0), most)]
+    jobs = [Pending(Shape(1, 1), nodes, most, exclusive) for exclusive in (False, True)]
+    found = need(jobs, Fleet(NODE, 10, 5, rooms), 5000)
+    assert found.new <= 5000
+
+
 NOW = 10_000.0
 
 
