@@ -35,6 +35,8 @@ ROW, STATE = "row", "STATE"
 MARK = "!"
 # Bytes. The key of a spec may have 2048; the range key of an index, which the mark is added for, 1024.
 LONGEST_NAME = 1000
+# A transaction takes 100 writes.
+MOST_EVENTS = 90
 # Both are reserved words of DynamoDB's expressions.
 NAMES = {"#cluster": "cluster", "#row": ROW}
 _decode, _encode = TypeDeserializer().deserialize, TypeSerializer().serialize
@@ -221,8 +223,12 @@ class Store:
         }
 
     def _events(self, record: Record, events: Iterable[Event], now: float) -> list[dict[str, Any]]:
-        """A transaction takes an item once, so what a pass tells twice counts once."""
-        rows = (self._event(record, event, now) for event in events)
+        """A transaction takes an item once, so what a pass tells twice counts once; of too many some are left out."""
+        told = [*dict.fromkeys(events)]
+        if len(told) > MOST_EVENTS:
+            more = f"{len(told) - MOST_EVENTS} more events of one pass are left out."
+            told = [*told[:MOST_EVENTS], Event("MoreEvents", more, "events", warning=True)]
+        rows = (self._event(record, event, now) for event in told)
         return list({row["Update"]["Key"][ROW]["S"]: row for row in rows}.values())
 
     def _event(self, record: Record, event: Event, now: float) -> dict[str, Any]:

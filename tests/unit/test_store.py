@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from reconciler.actions import Event
 from reconciler.record import ABSENT, Pending, Record
-from reconciler.store import Refused, Store, cluster_of, content_hash, partition
+from reconciler.store import MOST_EVENTS, Refused, Store, cluster_of, content_hash, partition
 from tests.unit.factories import NAME, NOW, record
 from tests.unit.fakes import client_error
 from tests.unit.plane import Plane, client
@@ -208,6 +208,15 @@ def test_what_one_pass_tells_twice_is_written_once(plane: Plane) -> None:
     plane.store.report(plane.store.take(FRESH, "me", 60, NOW), [READY, READY], NOW)
     (event,) = plane.store.events(NAME)
     assert event["count"] == 1
+
+
+def test_more_events_than_a_transaction_takes(plane: Plane) -> None:
+    events = [Event("Told", f"event {number}", "Ready") for number in range(200)]
+    plane.store.report(plane.store.take(FRESH, "me", 60, NOW), events, NOW)
+    kept = [each["message"] for each in plane.store.events(NAME)]
+    assert len(kept) == MOST_EVENTS + 1
+    assert "110 more events of one pass are left out." in kept
+    assert kept.count("event 0") == 1
 
 
 def test_more_events_than_a_page(plane: Plane) -> None:

@@ -10,6 +10,7 @@ from reconciler.demand import Room, Shape
 from reconciler.facts import Group, Launch
 from reconciler.nodes import NodeFacts, QueueDemand
 from reconciler.plan import Desired, Plan, plan
+from reconciler.plan.told import MOST_TOLD
 from reconciler.record import Bootstraps, Failure, Record
 from reconciler.slurm import keeping
 from tests.unit import factories
@@ -540,6 +541,16 @@ def test_jobs_that_fit_nowhere_are_told_once() -> None:
     assert [event.reason for event in first.events if event.subject == "queue compute"] == ["JobsUnfit"] * 2
     again = planned(members(0), said, memory=first.record)
     assert [event for event in again.events if event.reason == "JobsUnfit"] == []
+
+
+def test_of_many_kinds_of_jobs_that_fit_nowhere_some_are_told_at_a_time() -> None:
+    unfit = [jobs(1, Shape(64, memory)) for memory in range(300)]
+    waiting = {f"Reason{number}": number for number in range(300)}
+    plan_ = planned(members(0), nodes((), demand(*unfit, waiting=waiting, never=waiting)))
+    shown = queue(plan_)
+    assert [len(shown[name]) for name in ("unfit", "waiting", "never")] == [MOST_TOLD] * 3
+    assert "Reason299" in shown["waiting"], "those that count most"
+    assert len([event for event in plan_.events if event.reason == "JobsUnfit"]) == 2 * MOST_TOLD
 
 
 def test_nodes_that_come_for_jobs_leave_the_cluster_ready() -> None:
