@@ -93,7 +93,7 @@ def _first_pass(aws: LocalAws, plane: ControlPlane, tools: Tools, session: Any) 
         "messageId": "1",
         "receiptHandle": "1",
         "body": json.dumps({"cluster": "bench"}),
-        "attributes": {"ApproximateReceiveCount": "1"},
+        "attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(int(time.time() * 1000))},
         "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:muster_wakes.fifo",
     }
     environment = aws.env | deployed["Environment"]["Variables"]

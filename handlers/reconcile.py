@@ -1,8 +1,9 @@
 """Lambda entry point of the loop: one message of a queue of wake-ups is one pass over one cluster.
 
 Both queues, the users' and the background's, deliver one message at a time. A message is acknowledged only when its
-pass has run: a pass that is refused the lease, or breaks, gives it back, and sets when it comes again. Powertools'
-batch utility would do no more for one message, and is a twentieth of a cold start to import.
+pass has run: a pass that is refused the lease, or breaks, gives it back, and sets when it comes again. One that began
+after a message was sent is that message's too. Powertools' batch utility would do no more for one message, and is a
+twentieth of a cold start to import.
 """
 
 import json
@@ -17,6 +18,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import BotoCoreError, ClientError
 
+from reconciler.answered import Answered
 from reconciler.clients import Clients
 from reconciler.loop import Report, Tools, reconcile
 from reconciler.settings import Settings
@@ -24,6 +26,7 @@ from reconciler.store import Refused, Store
 
 logger = Logger()
 metrics = Metrics()
+answered = Answered()
 # Seconds after which a message that was given back comes again: doubled each time, up to the second figure.
 FIRST_WAIT, LONGEST_WAIT = 1, 300
 LONGEST_KEY = 2048  # bytes of a partition key, the most that DynamoDB takes
@@ -47,6 +50,10 @@ def _passed(record: Record, context: LambdaContext) -> bool:
         return True
     cluster = message["cluster"]
     logger.append_keys(cluster=cluster, wake=message.get("source"), wake_id=message.get("id"))
+    if answered.answers(cluster, _sent(record)):
+        logger.info("answered before")
+        metrics.add_metric("AnsweredMessages", MetricUnit.Count, 1)
+        return True
     started = time.time()
     try:
         report = reconcile(_tools(context), cluster, context.aws_request_id)
@@ -59,8 +66,14 @@ def _passed(record: Record, context: LambdaContext) -> bool:
         logger.exception("pass broke")
         _give_back(record, _wait(record))
         return False
+    answered.note(report, started)
     _tell(report, started, time.time())
     return True
+
+
+def _sent(record: Record) -> float:
+    """When the message was sent (seconds since the epoch)."""
+    return int(record["attributes"]["SentTimestamp"]) / 1000
 
 
 def _read(record: Record) -> Mapping[str, Any] | None:

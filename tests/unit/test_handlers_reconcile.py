@@ -12,6 +12,7 @@ import pytest
 
 from handlers import reconcile as handler
 from handlers import sweep as sweeper
+from reconciler.answered import SETTLED, Answered
 from reconciler.loop import Report
 from reconciler.record import Record
 from reconciler.settings import Settings
@@ -27,6 +28,7 @@ def lambda_(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> Plane:
     for name, value in plane.environment.items():
         monkeypatch.setenv(name, value)
     handler._settings.cache_clear()
+    monkeypatch.setattr(handler, "answered", Answered())
     monkeypatch.setattr(handler, "_clients", lambda: plane.clients)
     monkeypatch.setattr(sweeper, "_clients", lambda: plane.clients)
     return plane
@@ -41,12 +43,22 @@ def message(plane: Plane, body: str, queue: str = "wakes.fifo", tries: int = 1) 
         "messageId": received["MessageId"],
         "receiptHandle": received["ReceiptHandle"],
         "body": body,
-        "attributes": {"ApproximateReceiveCount": str(tries), "MessageGroupId": "demo"},
+        "attributes": {
+            "ApproximateReceiveCount": str(tries),
+            "MessageGroupId": "demo",
+            "SentTimestamp": str(int(time.time() * 1000)),
+        },
         "messageAttributes": {},
         "eventSource": "aws:sqs",
         "eventSourceARN": f"arn:aws:sqs:us-east-1:123456789012:{queue}",
         "awsRegion": "us-east-1",
     }
+
+
+def older(received: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """The same, as if it had been sent so many seconds before."""
+    sent = int(received["attributes"]["SentTimestamp"]) - int(seconds * 1000)
+    return {**received, "attributes": {**received["attributes"], "SentTimestamp": str(sent)}}
 
 
 def body(cluster: Any = "demo") -> str:
@@ -88,6 +100,41 @@ def test_a_pass_that_is_refused_gives_its_message_back(lambda_: Plane, capsys: p
     assert 1 <= seconds <= 2
     assert lambda_.cloudformation.stacks == []
     assert metric(capsys, "LeaseRefused") == [[1.0]]
+
+
+@pytest.mark.parametrize(
+    ("age", "passes"),
+    [
+        (SETTLED + 1, 1),  # the pass began well after it was sent
+        (SETTLED - 1, 2),  # what the pass read may have been older
+    ],
+)
+def test_what_a_pass_has_seen_needs_no_other(
+    lambda_: Plane, age: float, passes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lambda_.put()
+    received = message(lambda_, body())
+    assert invoke(received) == []
+    assert invoke(older(received, age)) == []
+    assert len(metric(capsys, "Passes")) == passes
+
+
+@pytest.mark.parametrize("report", [Report("demo", "retry", error="throttled"), Report("demo", "out of time"),
+                                    Report("other", "unchanged")])  # fmt: skip
+def test_a_pass_that_did_not_come_to_its_end_or_was_anothers_answers_for_no_other_message(
+    lambda_: Plane, monkeypatch: pytest.MonkeyPatch, report: Report
+) -> None:
+    made: list[str] = []
+
+    def reconcile(*_: Any) -> Report:
+        made.append("pass")
+        return report
+
+    monkeypatch.setattr(handler, "reconcile", reconcile)
+    received = message(lambda_, body())
+    invoke(received)
+    invoke(older(received, 60))
+    assert len(made) == 2
 
 
 def broken(error: BaseException) -> Callable[..., Report]:
