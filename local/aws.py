@@ -83,6 +83,11 @@ class LocalAws:
         method = "DELETE" if forget else "GET"
         return urllib3.request(method, f"{self.endpoint}/_local/decisions", timeout=5).json()
 
+    def calls(self, *, forget: bool = False) -> dict[str, dict[str, int]]:
+        """How many calls each role has made over HTTP, by action; only where IAM is evaluated."""
+        method = "DELETE" if forget else "GET"
+        return urllib3.request(method, f"{self.endpoint}/_local/calls", timeout=30).json()
+
 
 @contextlib.contextmanager
 def local_aws(port: int | None = None, auth: bool = True) -> Iterator[LocalAws]:

@@ -41,6 +41,7 @@ def register() -> Asgi:
     for name in ORDER:
         import_module(f"local.additions.{name}").register()
     own = {each.PATH: each.answer for each in (settings, decisions, weather, machines)}
+    own[decisions.CALLS_PATH] = decisions.answer_calls
     app = weather.faulty(emulator.app)
 
     async def wrapped(scope: dict[str, Any], receive: Any, send: Any) -> None:

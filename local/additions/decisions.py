@@ -1,17 +1,21 @@
 """What IAM decided: ``GET /_local/decisions`` gives each decision once, ``DELETE`` forgets them.
 
-Roles are known by their names, other principals by their ARNs.
+``/_local/calls`` does so with how many calls over HTTP each role has made of each action. Roles are known by their
+names, other principals by their ARNs.
 """
 
 import json
+from collections import Counter
 from typing import Any
 
 from local.additions.emulator import iam_evaluator
 
-PATH = "/_local/decisions"
+PATH, CALLS_PATH = "/_local/decisions", "/_local/calls"
 
 # (role, action, whether it was allowed)
 _seen: set[tuple[str, str, bool]] = set()
+# by role and action
+_calls: dict[str, Counter[str]] = {}
 
 
 def register() -> None:
@@ -23,6 +27,7 @@ def register() -> None:
         caller = iam_evaluator.resolve_caller_identity(access_key_id)
         if caller and not isinstance(refused, iam_evaluator.AuthError):
             note(caller["userArn"], iam_action, refused is None)
+            _calls.setdefault(_role(caller["userArn"]), Counter())[iam_action] += 1
         return refused
 
     iam_evaluator.enforce = noted
@@ -30,8 +35,11 @@ def register() -> None:
 
 def note(principal_arn: str, action: str, allowed: bool) -> None:
     """Remember a decision."""
-    role = principal_arn.split("/")[1] if ":assumed-role/" in principal_arn else principal_arn
-    _seen.add((role, action, allowed))
+    _seen.add((_role(principal_arn), action, allowed))
+
+
+def _role(principal_arn: str) -> str:
+    return principal_arn.split("/")[1] if ":assumed-role/" in principal_arn else principal_arn
 
 
 def answer(method: str, _body: bytes) -> tuple[int, bytes]:
@@ -40,3 +48,11 @@ def answer(method: str, _body: bytes) -> tuple[int, bytes]:
     if method == "DELETE":
         _seen.clear()
     return 200, json.dumps(found).encode()
+
+
+def answer_calls(method: str, _body: bytes) -> tuple[int, bytes]:
+    """HTTP status and answer: the calls until now."""
+    told = json.dumps(_calls, sort_keys=True).encode()
+    if method == "DELETE":
+        _calls.clear()
+    return 200, told

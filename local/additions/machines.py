@@ -1,7 +1,8 @@
 """Instances that run: process trees in namespaces of their own, which execute their user data as cloud-init does.
 
-Those are machines whose cluster (tag ``muster:cluster``) the setting `machines` matches when they are launched. What a
-machine is made of is in `local.machine`: a root file system that is this host's, under a layer of the machine's own;
+Those are machines that the setting `machines` matches when they are launched: a glob pattern of clusters (tag
+``muster:cluster``), or of clusters and kinds of nodes (tag ``muster:node``), such as ``demo/head``. What a machine is
+made of is in `local.machine`: a root file system that is this host's, under a layer of the machine's own;
 an eth0 with the address of its record on a bridge of its VPC; the metadata service and AWS's endpoint inside. A stop
 ends the processes and keeps the files, a start boots again, the end of the instance removes all.
 
@@ -33,7 +34,7 @@ from local.additions.settings import settings
 from local.machine import image, network
 
 PATH = "/_local/machines"
-TAG = "muster:cluster"
+CLUSTER, NODE = "muster:cluster", "muster:node"
 HALT_SECONDS = 5.0
 AWAY = ("stopped", "terminated")
 logger = logging.getLogger(__name__)
@@ -177,8 +178,8 @@ class Machines:
         """An instance has this state now."""
         machine = self._running.get(instance_id)
         if state == "running":
-            cluster = _cluster(instance_id)
-            if machine is None and _matches(cluster):
+            cluster = _tag(instance_id, CLUSTER)
+            if machine is None and _matches(cluster, _tag(instance_id, NODE)):
                 machine = self._running[instance_id] = Machine(self, ec2._instances[instance_id], cluster)
                 self._ever.add(instance_id)
             if machine:
@@ -217,12 +218,13 @@ def answer(_method: str, _body: bytes) -> tuple[int, bytes]:
     return 200, json.dumps(machines.shown()).encode()
 
 
-def _cluster(instance_id: str) -> str:
-    return next((tag["Value"] for tag in ec2._tags.get(instance_id, []) if tag["Key"] == TAG), "")
+def _tag(instance_id: str, key: str) -> str:
+    return next((tag["Value"] for tag in ec2._tags.get(instance_id, []) if tag["Key"] == key), "")
 
 
-def _matches(cluster: str) -> bool:
-    return bool(cluster and settings.machines and fnmatchcase(cluster, settings.machines))
+def _matches(cluster: str, node: str) -> bool:
+    names = (cluster, f"{cluster}/{node}") if cluster else ()
+    return bool(settings.machines) and any(fnmatchcase(name, settings.machines) for name in names)
 
 
 def _endpoint() -> str:

@@ -24,7 +24,8 @@ class Settings:
     for instances that are machines."""
     machines: str = ""
     """The clusters (a glob pattern of names, an instance's tag ``muster:cluster``) whose instances are machines when
-    they are launched: processes in namespaces of their own that execute their user data. Empty for none."""
+    they are launched: processes in namespaces of their own that execute their user data. With the tag ``muster:node``
+    behind it, ``CLUSTER/head``, their head nodes alone are. Empty for none."""
     notices: dict[str, dict[str, Any]] = field(default_factory=dict)
     """What the metadata service of a machine (by instance id) tells of its future: ``spot``, ``rebalance``,
     ``maintenance``, each with the members that EC2's notice shall have; those that are left out are filled in."""

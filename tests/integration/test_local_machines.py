@@ -138,7 +138,7 @@ def launch(aws: LocalAws, clients: Any, network: fixtures.Network, image: str, n
     def run(user_data: str, **options: Any) -> dict[str, Any]:
         answer = clients("ec2").run_instances(
             ImageId=image, InstanceType="m5.large", MinCount=1, MaxCount=1, SubnetId=network.subnet_ids[0],
-            UserData=user_data, TagSpecifications=tags, **options,
+            UserData=user_data, **{"TagSpecifications": tags, **options},
         )  # fmt: skip
         made.append(answer["Instances"][0]["InstanceId"])
         return answer["Instances"][0]
@@ -224,6 +224,17 @@ def test_a_machine_executes_its_user_data_in_its_roles_name_at_each_boot(
     clients("ec2").terminate_instances(InstanceIds=[identifier])
     assert identifier not in aws.machines()
     eventually(lambda: not files.exists() and not alive(pid))
+
+
+def test_of_a_cluster_the_head_node_alone_can_be_a_machine(aws: LocalAws, name: str, launch: Launch) -> None:
+    aws.set(machines=f"{name}/head")
+    kinds: dict[str, str] = {}
+    for kind in ("compute", "head"):
+        tags = [{"Key": "muster:cluster", "Value": name}, {"Key": "muster:node", "Value": kind}]
+        instance = launch("", TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])
+        kinds[kind] = instance["InstanceId"]
+    shown = aws.machines()
+    assert {kind: instance in shown for kind, instance in kinds.items()} == {"compute": False, "head": True}
 
 
 def test_services_are_kept_as_their_units_say(aws: LocalAws, launch: Launch, eventually: Callable[..., Any]) -> None:

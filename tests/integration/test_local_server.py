@@ -67,6 +67,7 @@ def test_a_function_has_its_roles_rights_its_package_and_no_more_and_ends_with_t
         told = [each for each in aws.decisions(forget=True) if each["action"] == sends["action"]]
         assert told == [{**sends, "allowed": False}, {**sends, "allowed": True}]
         assert aws.decisions() == []
+        assert aws.calls()["f"][sends["action"]] == 2
         assert aws.client("logs").describe_log_groups()["logGroups"] == [], "its role may write no log"
         home = aws.log.parent
     assert _gone(aws.pid)
