@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench import batch, cold, elastic, package, passes, peers, planning, proof, reaction, scale, world
+from bench import batch, cold, elastic, package, passes, peers, planning, proof, reaction, scale, slurm, world
 from bench.figure import Figure
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -21,6 +21,7 @@ MEASURES = {
     "reaction": reaction.measure,
     "batch": batch.measure,
     "elastic": elastic.measure,
+    "slurm": slurm.measure,
     "peers": peers.measure,
     "faults": proof.faults,
     "fuzz": proof.fuzz,

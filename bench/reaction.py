@@ -41,8 +41,8 @@ def measure() -> Iterator[Figure]:
         client: Client = cache(aws.client)
         plane = deploy(aws, SweepMinutes="1440")
         spec = _spec(aws)
-        _make_hop(client)
-        turns = [(_hop(client, f"h{n}"), _creation(client, plane, f"c{n}", spec)) for n in range(WARM_UP + RUNS)]
+        make_hop(client)
+        turns = [(time_of_hop(client, f"h{n}"), _creation(client, plane, f"c{n}", spec)) for n in range(WARM_UP + RUNS)]
     hops, creations = zip(*turns[WARM_UP:], strict=True)
     ratio = statistics.median(creations) / statistics.median(hops)
     yield Figure("put_to_create_ratio", round(ratio, 2), "times the local AWS's own hop from a stream to a function")
@@ -63,7 +63,8 @@ def _creation(client: Client, plane: ControlPlane, name: str, spec: dict[str, An
     return until(made) - put
 
 
-def _hop(client: Client, name: str) -> float:
+def time_of_hop(client: Client, name: str) -> float:
+    """Seconds from PutItem to the function that does nothing."""
     put = _put(client, HOP, {"name": name})
     logs = client("logs")
 
@@ -107,7 +108,7 @@ def _spec(aws: LocalAws) -> dict[str, Any]:
     }
 
 
-def _make_hop(client: Client) -> None:
+def make_hop(client: Client) -> None:
     """The table, and the function on its stream, in the runtime of the control plane's own."""
     key = {"AttributeName": "name"}
     table = client("dynamodb").create_table(
