@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -39,6 +40,8 @@ _BUILDERS: dict[str, Any] = {
 }
 # Seconds that an action leaves of the pass, to report in; what would need them is left to the next pass.
 MARGIN = 10.0
+# Calls about single nodes that are made at once: more would be throttled sooner than done.
+SIDE_BY_SIDE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +188,23 @@ def _put_facts(hands: Hands, action: actions.PutFacts) -> None:
     hands.clients.dynamodb.put_item(TableName=hands.settings.state_table, Item=encode(item))
 
 
+def _each(ids: Sequence[str], do: Callable[[str], None]) -> None:
+    """Do something about each node: of many, a few side by side. What fails ends it, once what is under way is over."""
+    if len(ids) <= SIDE_BY_SIDE:
+        for each in ids:
+            do(each)
+        return
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        for _ in pool.map(do, ids):
+            pass
+
+
 def _drain_nodes(hands: Hands, action: actions.DrainNodes) -> None:
-    for each in action.ids:
+    dynamodb = hands.clients.dynamodb
+
+    def drain(each: str) -> None:
         with _tolerant(action), asking(f"node {each}"):
-            hands.clients.dynamodb.update_item(
+            dynamodb.update_item(
                 TableName=hands.settings.state_table,
                 Key=encode({"cluster": nodes.partition(action.cluster), ROW: f"{nodes.NODE}{each}"}),
                 UpdateExpression="SET #state = :draining, since = :at, reason = :reason",
@@ -205,13 +221,19 @@ def _drain_nodes(hands: Hands, action: actions.DrainNodes) -> None:
                 ),
             )
 
+    _each(action.ids, drain)
+
 
 def _end_nodes(hands: Hands, action: actions.EndNodes) -> None:
-    for each in action.ids:
+    autoscaling = hands.clients.autoscaling
+
+    def end(each: str) -> None:
         with _tolerant(action), asking(f"node {each}"):
-            hands.clients.autoscaling.terminate_instance_in_auto_scaling_group(
+            autoscaling.terminate_instance_in_auto_scaling_group(
                 InstanceId=each, ShouldDecrementDesiredCapacity=not action.replace
             )
+
+    _each(action.ids, end)
 
 
 def _terminate_instances(hands: Hands, action: actions.TerminateInstances) -> None:

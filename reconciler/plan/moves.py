@@ -15,8 +15,9 @@ from reconciler.nodes import QueueDemand
 from reconciler.plan.sizing import Fleet, Idle, Need, need, surplus
 from reconciler.plan.tally import Tally
 
-# Nodes of a queue that are drained or ended in one pass: each is a call, and a pass is short.
-MOST_AT_ONCE = 50
+# Nodes of a queue that are drained or ended in one pass: each is a call, a pass is short, and it costs as many reads of
+# all nodes as there are passes.
+MOST_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)

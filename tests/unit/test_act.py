@@ -368,6 +368,25 @@ def test_members_are_ended_one_by_one_whatever_is_gone_already(
     assert asked == [{"InstanceId": each, "ShouldDecrementDesiredCapacity": not replace} for each in ("i-gone", "i-2")]
 
 
+def test_of_many_members_all_are_ended_and_an_error_is_told(
+    plane: Plane, hands: Hands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = tuple(f"i-{number}" for number in range(200))
+    asked: list[str] = []
+
+    def terminate(**request: Any) -> None:
+        asked.append(request["InstanceId"])
+        if request["InstanceId"] == "i-bad":
+            raise ClientError({"Error": {"Code": "Throttling", "Message": "slower"}}, "TerminateInstance")
+
+    monkeypatch.setattr(plane.clients.autoscaling, "terminate_instance_in_auto_scaling_group", terminate)
+    act(hands, actions.EndNodes(GROUP, many, replace=False))
+    assert sorted(asked) == sorted(many)
+    with pytest.raises(AwsError) as caught:
+        act(hands, actions.EndNodes(GROUP, ("i-bad", *many), replace=False))
+    assert (caught.value.outcome, caught.value.subject) == (Outcome.RETRY, "node i-bad")
+
+
 def put(*keys: str) -> None:
     for key in keys:
         client("s3").put_object(Bucket=BUCKET, Key=key, Body=b"x")
