@@ -124,7 +124,7 @@ class World:
 
 
 def wait(what: str, seen: Callable[[], Any]) -> float:
-    """Look until something is so; the time (seconds since the epoch) at which it was. To look takes a third of it."""
+    """Look until something is so; the time (seconds since the epoch) at which it was. To look takes a fifth of it."""
     deadline = time.monotonic() + PATIENCE
     while True:
         looked = time.monotonic()
@@ -134,7 +134,7 @@ def wait(what: str, seen: Callable[[], Any]) -> float:
         except (CommandError, KeyError, StopIteration) as error:  # no head node, or no controller, yet
             what = f"{what} ({error})"[:500]
         assert time.monotonic() < deadline, f"no {what}"
-        time.sleep(max(POLL, 2 * (time.monotonic() - looked)))
+        time.sleep(max(POLL, 4 * (time.monotonic() - looked)))
 
 
 def is_up(slurm: SlurmCluster) -> bool:

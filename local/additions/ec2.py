@@ -5,7 +5,7 @@ Source: EC2 API Reference (DescribeInstances and its filters, the Delete actions
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from ministack.core.responses import get_account_id, new_uuid
@@ -150,7 +150,7 @@ def _describe_instances(p: Parameters) -> Answer:
         if instance_id not in ec2._instances:
             raise Ec2Error("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
     filters = ec2._parse_filters(p)
-    found = [i for i in ec2._instances.values() if (not ids or i["InstanceId"] in ids) and _matches(i, filters)]
+    found = [i for i in _named(ids or filters.get("instance-id", [])) if _matches(i, filters)]
     page, token = _page(found, ec2._p(p, "MaxResults"), ec2._p(p, "NextToken"))
     items = "".join(
         f"<item><reservationId>r-{i['InstanceId'][2:]}</reservationId><ownerId>{get_account_id()}</ownerId>"
@@ -158,6 +158,13 @@ def _describe_instances(p: Parameters) -> Answer:
         for i in page
     )
     return ec2._xml(200, "DescribeInstancesResponse", f"<reservationSet>{items}</reservationSet>{token}")
+
+
+def _named(ids: list[str]) -> Iterable[Parameters]:
+    """The instances that have one of these ids, or all if some are none, but patterns."""
+    if not ids or not all(ec2._INSTANCE_ID_RE.match(each) for each in ids):
+        return ec2._instances.values()
+    return [ec2._instances[each] for each in dict.fromkeys(ids) if each in ec2._instances]
 
 
 def _page(found: list[Parameters], size: str, token: str) -> tuple[list[Parameters], str]:

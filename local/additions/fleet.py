@@ -62,10 +62,15 @@ class Engine:
         state_listeners.append(self._on_state)
         while True:
             self._changed.clear()
+            took = 0.0
             for (account, region, _), group in autoscaling._asgs.all_items():
+                begun = time.monotonic()
                 with request_scope(account, region):
                     _guarded_step(group)
+                took += time.monotonic() - begun
                 await asyncio.sleep(0)
+            # To look at thousands of instances takes a while, in which nobody is answered.
+            await asyncio.sleep(3 * took)
             try:
                 await asyncio.wait_for(self._changed.wait(), 1)
             except TimeoutError:
