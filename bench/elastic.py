@@ -1,36 +1,49 @@
 """What a fleet that follows its jobs costs, and how long jobs wait: Muster's sizes against ParallelCluster 2.x's.
 
 A simulation: one queue, one scheduler, one trace of jobs, one kind of node, and two ways of sizing. Nothing here is
-measured on AWS. The peer's way is that of its daemons as their sources describe them: a loop each minute that asks for
-nodes, packs the pending jobs onto empty nodes and does not look at what is free on busy ones; a loop each half minute
-that tells the scheduler of nodes that are ready; and on each node a loop each minute that counts minutes without jobs.
+measured on AWS. The scheduler places jobs as Slurm was seen to (`Cluster.place`), with all nodes of one weight for the
+peer and with the agent's weights for ours. The peer's way is that of its daemons as their sources describe them: a loop
+each minute that asks for nodes, packs the pending jobs onto empty nodes and does not look at what is free on busy ones;
+a loop each half minute that tells the scheduler of nodes that are ready; and on each node a loop each minute that
+counts minutes without jobs.
 """
 
 import heapq
 import math
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 
 from bench.figure import Figure
+from node.lists import Host, Seen
+from node.ranks import LAST, rank
 from reconciler.demand import Pending, Room, Shape
-from reconciler.plan.sizing import Fleet, Idle, need, surplus
+from reconciler.nodes import QueueDemand
+from reconciler.plan.moves import Limits, moves
+from reconciler.plan.sizing import Idle
+from reconciler.plan.tally import Tally
+from reconciler.slurm import IDLE_TIME
+
+PLOT = Path(__file__).parent.parent / "docs" / "elastic.svg"
 
 NODE = Shape(16, 32_000)
 MOST_NODES = 200
 # Seconds from the launch of a node until its daemon speaks: the peer's own tests saw 57 to 122 s.
 BOOT = (57.0, 122.0)
-IDLE_TIME = 600.0
-# Ours. Two minutes of an idle node cost about as much as the boot of another one.
-OUR_IDLE_TIME = 120.0
-# Users of a cluster, and the traces of each number.
-LOADS, SEEDS = (3, 12, 36), (1, 2)
-# Seconds: from a change at the scheduler to the group's new size (agent, stream, pass), and from a node's word to the
-# scheduler's list.
-REACTION, JOINING = 3.0, 2.0
-# The peer's loops, and the seconds for which it locks a node before it takes it.
-ASK, TELL, WATCH, LOCK = 60.0, 30.0, 60.0, 15.0
+# The peer's default.
+PEERS_IDLE_TIME = 600.0
+# Users of a cluster, and the traces of each number: those of the figures, and others, on which no rule was tried.
+LOADS, SEEDS, OTHERS = (3, 12, 36), (1, 2), (3, 4, 5, 6, 7, 8)
+# Seconds: from a change at the scheduler to the group's new size (agent, stream, pass), from a node's word to the
+# scheduler's list, and between two passes of the agent, which by itself sees no row that the operator wrote.
+REACTION, JOINING, PAUSE = 3.0, 2.0, 10.0
+# The peer's loops; between two looks of a node that the scheduler does not know yet; while it is locked before it goes.
+ASK, TELL, WATCH, RETRY, LOCK = 60.0, 30.0, 60.0, 10.0, 15.0
 DAY = 86_400.0
+# What a node is paid for.
+BOOTING, IDLE, USED, GAPS = "booting", "idle", "used", "gaps"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +91,9 @@ def _session(chance: random.Random, at: float) -> Iterator[Job]:
         at += chance.uniform(0, 2)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Node:
-    """A node from its launch on. `since` is when it had its last job."""
+    """A node from its launch on. `since` is when its jobs began or ended to be any; `minutes` are the peer's."""
 
     number: int
     launched: float
@@ -88,28 +101,62 @@ class Node:
     free: Shape
     jobs: int = 0
     since: float = 0.0
-    idle: int = 0
+    minutes: int = 0
     locked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Nodes that are paid, those of them that take jobs, and those that all jobs at hand would fill."""
+
+    at: float
+    paid: int
+    usable: int
+    needed: int
+
+
+def nothing() -> None:
+    """Nobody wants to know."""
+
+
+def alike(_: Node) -> int:
+    """All nodes have the same weight."""
+    return 0
 
 
 @dataclass(slots=True)
 class Cluster:
-    """The scheduler and the nodes, whoever sizes them."""
+    """The scheduler and the nodes, whoever sizes them. `changed` is told of each change, `weight` is a node's."""
 
     jobs: Sequence[Job]
     chance: random.Random
     node: Shape = NODE
     most: int = MOST_NODES
+    changed: Callable[[], None] = nothing
+    weight: Callable[[Node], int] = alike
     now: float = 0.0
     waiting: list[Job] = field(default_factory=list[Job])
     nodes: dict[int, Node] = field(default_factory=dict[int, Node])
     waits: list[float] = field(default_factory=list[float])
-    node_seconds: float = 0.0
+    paid: dict[str, float] = field(default_factory=lambda: dict.fromkeys((BOOTING, IDLE, USED, GAPS), 0.0))
+    moments: list[Moment] = field(default_factory=list[Moment])
     launches: int = 0
+    _names: list[int] = field(default_factory=list[int])
+    _running: int = 0
     _events: list[tuple[float, int, Callable[[], None]]] = field(
         default_factory=list[tuple[float, int, Callable[[], None]]]
     )
     _count: int = 0
+
+    @property
+    def node_seconds(self) -> float:
+        """All that is paid."""
+        return sum(self.paid.values())
+
+    @property
+    def going_on(self) -> bool:
+        """Whether there are jobs to come, to start or to end, or nodes."""
+        return bool(self.nodes or self.waiting or len(self.waits) < len(self.jobs))
 
     def at(self, when: float, what: Callable[[], None]) -> None:
         """Let something happen."""
@@ -118,11 +165,32 @@ class Cluster:
 
     def run(self) -> None:
         """Until every job has run and every node has gone."""
+        self._names = list(range(1, self.most + 1))
         for job in self.jobs:
             self.at(job.at, lambda job=job: self._submit(job))
-        while self._events and not (len(self.waits) == len(self.jobs) and not self.nodes):
-            self.now, _, what = heapq.heappop(self._events)
+        while self._events and self.going_on:
+            when, _, what = heapq.heappop(self._events)
+            self._pay(when - self.now)
+            self.now = when
             what()
+
+    def _pay(self, seconds: float) -> None:
+        if not seconds:
+            return
+        usable = 0
+        for node in self.nodes.values():
+            if node.usable > self.now:
+                self.paid[BOOTING] += seconds
+            elif not node.jobs:
+                self.paid[IDLE] += seconds
+            else:
+                gap = node.free.cpus / self.node.cpus
+                self.paid[GAPS] += seconds * gap
+                self.paid[USED] += seconds * (1 - gap)
+            usable += node.usable <= self.now and not node.locked
+        wanted = self._running + sum(job.each.cpus * job.nodes for job in self.waiting)
+        needed = min(math.ceil(wanted / self.node.cpus), self.most)
+        self.moments.append(Moment(self.now, len(self.nodes), usable, needed))
 
     def _submit(self, job: Job) -> None:
         self.waiting.append(job)
@@ -137,32 +205,55 @@ class Cluster:
                 seen.add((job.each, job.nodes))
                 left.append(job)
         self.waiting = left
+        self.changed()
 
     def _start(self, job: Job) -> bool:
-        """On the fullest nodes where it fits."""
         able = [n for n in self.nodes.values() if n.usable <= self.now and not n.locked and n.free.holds(job.each)]
         if len(able) < job.nodes:
             return False
-        chosen = sorted(able, key=lambda node: (node.free, node.number))[: job.nodes]
+        chosen = self.place(able, job.nodes)
         for node in chosen:
-            node.free, node.jobs, node.idle = node.free.less(job.each), node.jobs + 1, 0
+            if not node.jobs:
+                node.since = self.now
+            node.free, node.jobs = node.free.less(job.each), node.jobs + 1
+        self._running += job.each.cpus * job.nodes
         self.waits.append(self.now - job.at)
         self.at(self.now + job.seconds, lambda: self._end(job, chosen))
         return True
+
+    def place(self, able: Sequence[Node], count: int) -> list[Node]:
+        """As Slurm 22.05 was seen to: the lowest weight; of the runs of neighbours the smallest; the tightest of it.
+
+        In a run are nodes with room whose numbers follow each other, and its size is what they have free together.
+        Jobs of several nodes are of whole ones here.
+        """
+        weights = {node.number: self.weight(node) for node in able}
+        if count > 1:
+            return sorted(able, key=lambda node: (weights[node.number], node.number))[:count]
+        lowest = min(weights.values())
+        runs: list[list[Node]] = []
+        for node in sorted((node for node in able if weights[node.number] == lowest), key=lambda node: node.number):
+            if not runs or node.number > runs[-1][-1].number + 1:
+                runs.append([])
+            runs[-1].append(node)
+        run = min(runs, key=lambda run: sum(node.free.cpus for node in run))
+        return [min(run, key=lambda node: (node.free, node.number))]
 
     def _end(self, job: Job, nodes: Sequence[Node]) -> None:
         for node in nodes:
             free = node.free
             node.free = Shape(free.cpus + job.each.cpus, free.memory + job.each.memory)
             node.jobs -= 1
-            node.since = self.now
+            if not node.jobs:
+                node.since = self.now
+        self._running -= job.each.cpus * job.nodes
         self.schedule()
 
     def launch(self, count: int, ready: Callable[[Node], None]) -> None:
-        """So many nodes; `ready` is told of each once its daemon speaks."""
+        """So many nodes, each with the first free number; `ready` is told of each once its daemon speaks."""
         for _ in range(count):
             self.launches += 1
-            node = Node(self.launches, self.now, math.inf, self.node)
+            node = Node(heapq.heappop(self._names), self.now, math.inf, self.node)
             self.nodes[node.number] = node
             self.at(self.now + self.chance.uniform(*BOOT), lambda node=node: ready(node))
 
@@ -173,8 +264,9 @@ class Cluster:
 
     def end(self, node: Node) -> None:
         """A node is terminated."""
-        self.node_seconds += self.now - node.launched
         del self.nodes[node.number]
+        heapq.heappush(self._names, node.number)
+        self.changed()
 
 
 def like(jobs: Sequence[Job]) -> list[Pending]:
@@ -186,28 +278,49 @@ def like(jobs: Sequence[Job]) -> list[Pending]:
 
 
 class Muster:
-    """The operator's sizes: asked for at each change, and when a node's idle time is up."""
+    """The operator's moves: made after each change, and when a node's idle time is up; and the agent's ranks."""
 
-    def __init__(self, cluster: Cluster, idle_time: float = OUR_IDLE_TIME) -> None:
-        self.cluster, self.idle_time = cluster, idle_time
-        self._asked = False
-        cluster.at(0, self._look)
+    def __init__(self, cluster: Cluster, idle_time: float = IDLE_TIME, *, shared: bool = True) -> None:
+        self.cluster = cluster
+        self.limits = Limits(0, cluster.most, idle_time, shared=shared)
+        self._next = math.inf
+        cluster.changed = lambda: self._look_at(cluster.now + REACTION)
+        cluster.weight = self._rank
+
+    def _rank(self, node: Node) -> int:
+        """The agent's of its last pass."""
+        looked = self.cluster.now - PAUSE / 2
+        return rank(Seen(Host.BUSY, node.since), looked) if node.jobs and node.since <= looked else LAST
+
+    def _look_at(self, when: float) -> None:
+        if when < self._next:
+            self._next = when
+            self.cluster.at(when, lambda: self._look() if self._next == when else None)
 
     def _look(self) -> None:
-        cluster = self.cluster
-        busy = [node for node in cluster.nodes.values() if node.jobs]
-        rooms = [Room(node.free) for node in busy]
-        found = need(
-            like(cluster.waiting), Fleet(cluster.node, len(busy), len(cluster.nodes) - len(busy), rooms), cluster.most
+        cluster, self._next = self.cluster, math.inf
+        names = {str(node.number): node for node in cluster.nodes.values()}
+        there = {name: node for name, node in names.items() if node.usable <= cluster.now and not node.locked}
+        tally = Tally(
+            idle=tuple(Idle(name, node.since) for name, node in there.items() if not node.jobs),
+            busy=tuple(name for name, node in there.items() if node.jobs),
+            booting=tuple(name for name, node in names.items() if node.usable > cluster.now),
+            draining=tuple(name for name, node in names.items() if node.locked),
+            desired=len(names),
         )
-        cluster.launch(found.new, lambda node: cluster.at(cluster.now + JOINING, lambda: cluster.usable(node)))
-        usable = [node for node in cluster.nodes.values() if not node.jobs and node.usable <= cluster.now]
-        coming = len(cluster.nodes) - len(busy) - len(usable)
-        idle = [Idle(str(node.number), node.since) for node in usable]
-        for name in surplus(idle, max(found.used - coming, 0), cluster.now, self.idle_time):
-            cluster.end(cluster.nodes[int(name)])
-        if cluster.nodes or cluster.waiting or len(cluster.waits) < len(cluster.jobs):
-            cluster.at(cluster.now + REACTION, self._look)
+        rooms = tuple(Room(node.free) for node in there.values() if node.jobs)
+        demand = QueueDemand(pending=tuple(like(cluster.waiting)), rooms=rooms)
+        planned = moves(tally, demand, cluster.node, self.limits, cluster.now)
+        cluster.launch(planned.grows, lambda node: cluster.at(cluster.now + JOINING, lambda: cluster.usable(node)))
+        for each in (each for drained in planned.drains.values() for each in drained):
+            self._drain(names[each])
+        if planned.next_idle is not None:
+            self._look_at(max(planned.next_idle, cluster.now + 1))
+
+    def _drain(self, node: Node) -> None:
+        """Draining, drained and ended: the agent sees it at its next pass, and the operator its word."""
+        cluster, node.locked = self.cluster, True
+        cluster.at(cluster.now + cluster.chance.uniform(0, PAUSE) + REACTION, lambda: cluster.end(node))
 
 
 class ParallelCluster:
@@ -219,10 +332,6 @@ class ParallelCluster:
         cluster.at(cluster.chance.uniform(0, ASK), self._ask)
         cluster.at(cluster.chance.uniform(0, TELL), self._tell)
 
-    def _going_on(self) -> bool:
-        cluster = self.cluster
-        return bool(cluster.nodes or cluster.waiting or len(cluster.waits) < len(cluster.jobs))
-
     def _ask(self) -> None:
         """Busy nodes and those that the pending jobs need; never fewer than there are."""
         cluster = self.cluster
@@ -230,7 +339,7 @@ class ParallelCluster:
         pending = self._pending()
         if pending:
             cluster.launch(max(min(busy + pending, cluster.most) - len(cluster.nodes), 0), self._speaks)
-        if self._going_on():
+        if cluster.going_on:
             cluster.at(cluster.now + ASK, self._ask)
 
     def _pending(self) -> int:
@@ -247,23 +356,22 @@ class ParallelCluster:
 
     def _speaks(self, node: Node) -> None:
         self._ready.append(node)
-        self.cluster.at(self.cluster.now + WATCH, lambda: self._watch(node))
 
     def _tell(self) -> None:
+        cluster = self.cluster
         for node in self._ready:
-            self.cluster.usable(node)
+            cluster.usable(node)
+            seen = cluster.now + cluster.chance.uniform(0, RETRY)
+            cluster.at(seen + WATCH, lambda node=node: self._watch(node))
         self._ready.clear()
-        if self._going_on():
-            self.cluster.at(self.cluster.now + TELL, self._tell)
+        if cluster.going_on:
+            cluster.at(cluster.now + TELL, self._tell)
 
     def _watch(self, node: Node) -> None:
-        """Minutes without jobs, while no job waits."""
+        """Minutes without jobs, while no job waits; what ran between two looks is not seen."""
         cluster = self.cluster
-        if node.jobs or cluster.waiting or node.usable > cluster.now:
-            node.idle = 0
-        else:
-            node.idle += 1
-        if node.idle * 60 >= IDLE_TIME:
+        node.minutes = 0 if node.jobs or cluster.waiting else node.minutes + 1
+        if node.minutes * 60 >= PEERS_IDLE_TIME:
             node.locked = True
             cluster.at(cluster.now + LOCK, lambda: cluster.end(node))
         else:
@@ -271,33 +379,119 @@ class ParallelCluster:
 
 
 Sizing = Callable[[Cluster], object]
+SIZINGS: Mapping[str, Sizing] = {"Muster": Muster, "ParallelCluster 2.x": ParallelCluster}
+OURS, THEIRS = SIZINGS
 
 
 def measure() -> Iterator[Figure]:
-    """Node-hours and waiting of ours over the peer's, of all traces together; the worst load's too."""
-    ratios = {users: _compared(users) for users in LOADS}
-    hours, waits = zip(*ratios.values(), strict=True)
-    yield Figure("sim_node_hours_ratio", round(_mean(hours), 3), "node-hours over those of ParallelCluster 2.x's sizes")
-    yield Figure("sim_node_hours_ratio_worst", round(max(hours), 3), f"of clusters with {LOADS} users")
-    yield Figure("sim_wait_ratio", round(_mean(waits), 3), "mean wait over that of ParallelCluster 2.x's sizes")
-    yield Figure("sim_wait_ratio_worst", round(max(waits), 3), f"of clusters with {LOADS} users")
+    """Node-hours and waiting of ours over the peer's, of all traces together; and what is paid for nothing."""
+    lived = {users: _lived(users, SEEDS) for users in LOADS}
+    yield from _ratios("", lived, f"with {LOADS} users")
+    yield from _ratios("_others", {users: _lived(users, OTHERS) for users in LOADS}, f"of seeds {OTHERS}")
+    for name, word in ((OURS, ""), (THEIRS, "_peer")):
+        all_ = [cluster for each in lived.values() for cluster in each[name]]
+        over, under = zip(*(scaling(cluster.moments) for cluster in all_), strict=True)
+        yield Figure(
+            f"sim_over_scaling{word}", round(_mean(over), 3), f"node-hours beyond those needed, over them: {name}"
+        )
+        yield Figure(
+            f"sim_under_scaling{word}", round(_mean(under), 3), f"node-hours that lack, over those needed: {name}"
+        )
+        for kind in (BOOTING, IDLE, GAPS, USED):
+            share = sum(cluster.paid[kind] / cluster.node_seconds for cluster in all_) / len(all_)
+            yield Figure(f"sim_{kind}_share{word}", round(share, 3), f"of what is paid: {name}")
+    PLOT.write_text(plot({name: clusters[0] for name, clusters in lived[LOADS[1]].items()}))
+
+
+def _lived(users: int, seeds: Sequence[int]) -> dict[str, list[Cluster]]:
+    return {name: [live(trace(seed, users=users), sizing, seed) for seed in seeds] for name, sizing in SIZINGS.items()}
+
+
+def live(jobs: Sequence[Job], sizing: Sizing, seed: int) -> Cluster:
+    """The whole life of a cluster."""
+    cluster = Cluster(jobs, random.Random(seed))
+    sizing(cluster)
+    cluster.run()
+    assert len(cluster.waits) == len(jobs)
+    return cluster
+
+
+def _ratios(word: str, lived: Mapping[int, Mapping[str, Sequence[Cluster]]], of: str) -> Iterator[Figure]:
+    hours = [_over(each, lambda cluster: cluster.node_seconds) for each in lived.values()]
+    waits = [_over(each, lambda cluster: sum(cluster.waits)) for each in lived.values()]
+    yield Figure(f"sim_node_hours_ratio{word}", round(_mean(hours), 3), f"over those of {THEIRS}'s sizes, {of}")
+    yield Figure(f"sim_node_hours_ratio{word}_worst", round(max(hours), 3), "of the loads")
+    yield Figure(f"sim_wait_ratio{word}", round(_mean(waits), 3), f"mean wait over that of {THEIRS}'s sizes, {of}")
+    yield Figure(f"sim_wait_ratio{word}_worst", round(max(waits), 3), "of the loads")
+
+
+def _over(lived: Mapping[str, Sequence[Cluster]], what: Callable[[Cluster], float]) -> float:
+    return sum(map(what, lived[OURS])) / sum(map(what, lived[THEIRS]))
 
 
 def _mean(ratios: Sequence[float]) -> float:
     return math.exp(sum(map(math.log, ratios)) / len(ratios))
 
 
-def _compared(users: int) -> tuple[float, float]:
-    ours, theirs = (
-        [_lived(trace(seed, users=users), sizing, seed) for seed in SEEDS] for sizing in (Muster, ParallelCluster)
+def scaling(moments: Sequence[Moment]) -> tuple[float, float]:
+    """Node-seconds that are paid beyond those needed, and that lack of them, over those needed.
+
+    Needed are the nodes that the jobs at hand would fill, running or waiting, were they packed without gaps.
+    """
+    spans = [(now, then.at - now.at) for now, then in pairwise(moments)]
+    needed = sum(now.needed * span for now, span in spans)
+    over = sum(max(now.paid - now.needed, 0) * span for now, span in spans)
+    under = sum(max(now.needed - now.usable, 0) * span for now, span in spans)
+    return over / needed, under / needed
+
+
+# The second day, in steps.
+SPAN, STEP = (DAY, 2 * DAY), 300.0
+COLOURS = {OURS: "steelblue", THEIRS: "darkorange", "needed": "black"}
+
+
+def plot(clusters: Mapping[str, Cluster]) -> str:
+    """Nodes that are paid over a day, ours and the peer's, and those needed for the jobs that ours has at hand."""
+    lines = {name: _steps(cluster.moments, lambda moment: moment.paid) for name, cluster in clusters.items()}
+    lines["needed"] = _steps(clusters[OURS].moments, lambda moment: moment.needed)
+    top = max(map(max, lines.values()))
+    width, height = 700 / len(lines["needed"]), 220 / top
+    drawn = "".join(
+        f'<polyline points="{_points(line, width, height)}" fill="none" stroke="{COLOURS[name]}"/>'
+        f'<text x="{60 + 170 * place}" y="14" fill="{COLOURS[name]}">{name}</text>'
+        for place, (name, line) in enumerate(lines.items())
     )
-    hours = sum(each.node_seconds for each in ours) / sum(each.node_seconds for each in theirs)
-    return hours, sum(sum(each.waits) for each in ours) / sum(sum(each.waits) for each in theirs)
+    hours = "".join(f'<text x="{50 + 700 * hour / 24:.0f}" y="258">{hour}:00</text>' for hour in range(0, 24, 4))
+    scale = "".join(f'<text x="20" y="{244 - height * count:.0f}">{count}</text>' for count in _marks(top))
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 770 285" font-family="sans-serif" font-size="12">'
+        '<rect width="770" height="285" fill="white"/><path d="M50 20V240H750" fill="none" stroke="grey"/>'
+        f'{drawn}{hours}{scale}<text x="250" y="278">nodes over a day of {LOADS[1]} users</text></svg>\n'
+    )
 
 
-def _lived(jobs: Sequence[Job], sizing: Sizing, seed: int) -> Cluster:
-    cluster = Cluster(jobs, random.Random(seed))
-    sizing(cluster)
-    cluster.run()
-    assert len(cluster.waits) == len(jobs)
-    return cluster
+def _steps(moments: Sequence[Moment], what: Callable[[Moment], int]) -> list[float]:
+    """The mean of each step of the span."""
+    start, end = SPAN
+    sums = [0.0] * round((end - start) / STEP)
+    for now, then in pairwise(moments):
+        at = max(now.at, start)
+        while at < min(then.at, end):
+            place = int((at - start) // STEP)
+            until = min(then.at, start + (place + 1) * STEP, end)
+            sums[place] += what(now) * (until - at)
+            at = until
+    return [each / STEP for each in sums]
+
+
+def _points(line: Sequence[float], width: float, height: float) -> str:
+    return " ".join(
+        f"{50 + width * (place + end):.1f},{240 - height * count:.1f}"
+        for place, count in enumerate(line)
+        for end in (0, 1)
+    )
+
+
+def _marks(top: float) -> range:
+    step = max(round(top / 40) * 10, 5)
+    return range(0, int(top) + 1, step)

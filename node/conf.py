@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from node.facts import Queue
+from node.ranks import LAST
 from node.slurm import NOWHERE
 
 SLURM, CGROUP, GRES = "etc/slurm/slurm.conf", "etc/slurm/cgroup.conf", "etc/slurm/gres.conf"
@@ -141,7 +142,7 @@ def _settings(site: Site, queues: Sequence[Queue]) -> Iterator[tuple[str, str]]:
 def _node(queue: Queue, top: int) -> str:
     gres = f" Gres=gpu:{queue.gpus}" if queue.gpus else ""
     shape = f"CPUs={queue.cpus} RealMemory={queue.memory}{gres}"
-    return f"NodeName={queue.name}-[1-{top}] {shape} State=CLOUD NodeAddr={NOWHERE}"
+    return f"NodeName={queue.name}-[1-{top}] {shape} State=CLOUD NodeAddr={NOWHERE} Weight={LAST}"
 
 
 def _partition(queue: Queue, top: int, *, default: bool, held: bool) -> str:

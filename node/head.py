@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from node import demand
+from node import demand, ranks
 from node.facts import FactsError, parse_facts
 from node.lists import Deed, Host, Known, Member, Row, Seen, Task, free_names, tasks
 from node.machine import MachineError
@@ -165,6 +165,8 @@ class Head:
         )
         troubles = [*self._carry_out(work, todo, now), *self._let_go(work)]
         self._publish(work, look, rows, now)
+        for rank, names in ranks.changed(look.hosts, self.seen, now).items():
+            self.scheduler.prefer(names, rank)
         return "; ".join(troubles)
 
     def _carry_out(self, work: Work, todo: Sequence[Task], now: float) -> list[str]:

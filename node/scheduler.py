@@ -6,7 +6,7 @@ Another scheduler is a class with these methods, and its name in the spec; nothi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from node.facts import Queue
@@ -21,7 +21,7 @@ class SchedulerError(Exception):
 class HostState:
     """What the scheduler says of a host: its state, what is free of it, why it is as it is, and where.
 
-    vCPUs, MiB of memory, GPUs.
+    vCPUs, MiB of memory, GPUs. `rank`: jobs go to the hosts with the lowest one that have room.
     """
 
     state: Host
@@ -31,6 +31,8 @@ class HostState:
     gpus: int
     reason: str = ""
     address: str = ""
+    # No news that a pass would have to follow: it is the agent who sets it.
+    rank: int = field(default=1, compare=False)
 
 
 @dataclass(frozen=True)
@@ -88,4 +90,8 @@ class Scheduler(Protocol):
 
     def unlock(self, names: Iterable[str]) -> None:
         """Take that back."""
+        ...
+
+    def prefer(self, names: Iterable[str], rank: int) -> None:
+        """Give these hosts a rank."""
         ...

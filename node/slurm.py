@@ -93,6 +93,10 @@ class Slurm:
         """Resume hosts."""
         _update(names, "State=RESUME")
 
+    def prefer(self, names: Iterable[str], rank: int) -> None:
+        """Have jobs go to hosts of a lower weight first."""
+        _update(names, f"Weight={rank}")
+
 
 def _update(names: Iterable[str], *what: str) -> None:
     for together in _parts(sorted(names)):
@@ -142,6 +146,7 @@ def _host(line: str) -> tuple[str, HostState]:
             _gpus(found["Gres"]) - _gpus(found.get("GresUsed", "")),
             reason[1] if reason else "",
             found["NodeAddr"],
+            int(found["Weight"]),
         )
     except (KeyError, ValueError) as error:
         raise SchedulerError(f"unreadable line of Slurm's: {line[:200]!r}") from error

@@ -11,8 +11,8 @@ from reconciler.pins import Pins
 SLURM = "slurm"
 # In percent. What Slurm gives out of a machine's memory: the kernel and the daemons have the rest.
 MEMORY = 95
-# Minutes before an idle node goes, where the spec says nothing.
-IDLE_TIME = 2
+# Seconds that idle nodes share before they go, where the spec says nothing: about what the boot of one takes.
+IDLE_TIME = 90
 
 
 def is_slurm(cluster: Cluster) -> bool:
@@ -21,8 +21,8 @@ def is_slurm(cluster: Cluster) -> bool:
 
 
 def idle_seconds(spec: Spec) -> float:
-    """How long a node is idle before it goes."""
-    return 60.0 * (IDLE_TIME if spec.idle_time is None else spec.idle_time)
+    """How long a node is idle before it goes; without a word of the spec's, how long idle nodes are together."""
+    return float(IDLE_TIME) if spec.idle_time is None else 60.0 * spec.idle_time
 
 
 def required_shapes(cluster: Cluster) -> set[str]:

@@ -153,6 +153,7 @@ def _see(draft: Draft, group: Group, word: Word, limits: Limits, shown: dict[str
     limits = replace(
         limits,
         idle_time=idle_seconds(draft.cluster.spec),
+        shared=draft.cluster.spec.idle_time is None,
         launching=limits.launching and not barred,
         frozen=bool(facts.agent_reason),
     )
@@ -169,7 +170,7 @@ def _move(draft: Draft, seen: Seen, demand: QueueDemand) -> Trouble | None:
     if seen.failure is None and not planned.grows and not tally.unborn:
         launches.forget(draft, seen.name)
     withheld = _carry_out(draft, seen, planned)
-    _look(draft, demand, tally, planned, limits)
+    _look(draft, demand, tally, planned)
     return withheld or (_leaving(draft, seen) if seen.removed else _state(draft, seen))
 
 
@@ -220,14 +221,14 @@ def _resize(draft: Draft, seen: Seen, planned: Moves) -> bool:
     return draft.act(ResizeGroup(group.name, 0, high, planned.desired), reason, message, warning=drift, sizes=sizes)
 
 
-def _look(draft: Draft, demand: QueueDemand, tally: Tally, planned: Moves, limits: Limits) -> None:
+def _look(draft: Draft, demand: QueueDemand, tally: Tally, planned: Moves) -> None:
     """Events come sooner, but for the end of an idle time, which nothing tells."""
     if planned.more:
         draft.look(AT_ONCE)
     if tally.coming or tally.draining or tally.ending or planned.grows or planned.drains or demand.pending:
         draft.look(LOOK_AT_FLEET)
-    if planned.spare:
-        draft.look(max(planned.spare[0].since + limits.idle_time - draft.now, AT_ONCE))
+    if planned.next_idle is not None:
+        draft.look(max(planned.next_idle - draft.now, AT_ONCE))
 
 
 def _leaving(draft: Draft, seen: Seen) -> Trouble | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.demand import Shape
 from reconciler.nodes import QueueDemand
-from reconciler.plan.sizing import Fleet, Idle, Need, need, surplus
+from reconciler.plan.sizing import Fleet, Need, need, next_surplus, surplus
 from reconciler.plan.tally import Tally
 
 # Nodes of a queue that are drained or ended in one pass: each is a call, a pass is short, and it costs as many reads of
@@ -22,7 +22,7 @@ MOST_AT_ONCE = 200
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a queue may have: nodes at least and at most, and seconds that a node may be idle.
+    """What a queue may have: nodes at least and at most, and seconds that a node may be idle, or that all `shared`.
 
     `closed` says why it is to have no nodes at all, if so. `launching`: new ones may be launched now. `whole`: while
     they may not, jobs that lack nodes keep none. `frozen`: what is known of jobs may be old, so nothing is launched and
@@ -36,14 +36,15 @@ class Limits:
     launching: bool = True
     whole: bool = False
     frozen: bool = False
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
     """`desired` is the capacity to set before nodes are ended, `grows` how many nodes it adds for jobs or the minimum.
 
-    `drains` maps reasons to nodes. Those `replaced` are ended and leave the capacity, those `removed` lower it. `spare`
-    are idle nodes whose time has not come. `more`: not all was done that is to be done.
+    `drains` maps reasons to nodes. Those `replaced` are ended and leave the capacity, those `removed` lower it.
+    `next_idle` is when the next idle node's time is over, if any is spare. `more`: not all was done that is to be done.
     """
 
     desired: int
@@ -51,7 +52,7 @@ class Moves:
     drains: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     replaced: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    spare: tuple[Idle, ...] = ()
+    next_idle: float | None = None
     need: Need = field(default_factory=Need)
     more: bool = False
 
@@ -68,14 +69,14 @@ def moves(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits,
     # While there are more to be ended than one pass ends, those that come later are what comes in their place.
     grows = max(new - tally.ending, 0)
     capacity = _capacity(tally, limits)
-    drains, spare = ({}, ()) if new or limits.frozen else _drains(tally, needs, limits, capacity, now)
+    drains, next_idle = ({}, None) if new or limits.frozen else _drains(tally, needs, limits, capacity, now)
     return Moves(
         desired=capacity + grows,
         grows=grows,
         drains=drains,
         replaced=replaced,
         removed=removed,
-        spare=spare,
+        next_idle=next_idle,
         need=needs,
         more=tally.ending > len(ending),
     )
@@ -105,26 +106,25 @@ def _capacity(tally: Tally, limits: Limits) -> int:
 
 def _drains(
     tally: Tally, needs: Need, limits: Limits, capacity: int, now: float
-) -> tuple[dict[str, tuple[str, ...]], tuple[Idle, ...]]:
-    """Who is drained, by the reason; and the idle nodes that could be, once they have been so for long enough."""
+) -> tuple[dict[str, tuple[str, ...]], float | None]:
+    """Who is drained, by the reason; and when the next idle node could be, having been so for long enough."""
     if limits.closed:
-        return _reasons([(limits.closed, _all(tally))]), ()
+        return _reasons([(limits.closed, _all(tally))]), None
     excess = capacity - len(tally.draining) - tally.ending - limits.max
     if excess > 0:
-        return _reasons([(f"the queue may have {limits.max} nodes", list(_all(tally))[:excess])]), ()
+        return _reasons([(f"the queue may have {limits.max} nodes", list(_all(tally))[:excess])]), None
     keep = max(needs.used, limits.min - len(tally.busy))
     old_idle = [node for node in tally.idle if node.name in tally.outdated]
     spare_old = surplus(old_idle, max(keep - len(tally.idle) + len(old_idle), 0), now, float("-inf"))
     left = [node for node in tally.idle if node.name not in spare_old]
-    long_idle = surplus(left, keep, now, limits.idle_time)
+    long_idle = surplus(left, keep, now, limits.idle_time, shared=limits.shared)
     turn = list(_in_turn(tally, limits, {*spare_old, *long_idle}))
-    chosen = {*spare_old, *long_idle, *turn}
-    waiting = sorted((node for node in left if node.name not in chosen), key=lambda node: node.since)
+    stay = [node for node in left if node.name not in {*long_idle, *turn}]
     drains = [
         ("its launch template has a newer version", (*spare_old, *turn)),
-        (f"idle for {limits.idle_time / 60:g} minutes", long_idle),
+        ("idle and not needed" if limits.shared else f"idle for {limits.idle_time / 60:g} minutes", long_idle),
     ]
-    return _reasons(drains), tuple(waiting[: max(len(left) - len(long_idle) - keep, 0)])
+    return _reasons(drains), next_surplus(stay, keep, now, limits.idle_time, shared=limits.shared)
 
 
 def _all(tally: Tally) -> Iterator[str]:

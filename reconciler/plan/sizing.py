@@ -98,11 +98,29 @@ class Idle:
     since: float
 
 
-def surplus(idle: Sequence[Idle], keep: int, now: float, idle_time: float) -> tuple[str, ...]:
-    """The nodes that may go: without jobs for `idle_time` seconds, the longest first, while `keep` others stay."""
+def surplus(idle: Sequence[Idle], keep: int, now: float, idle_time: float, *, shared: bool = False) -> tuple[str, ...]:
+    """The nodes that may go, the longest without jobs first, while `keep` others stay."""
+    return tuple(node.name for when, node in _ends(idle, keep, idle_time, shared=shared) if when <= now)
+
+
+def next_surplus(
+    idle: Sequence[Idle], keep: int, now: float, idle_time: float, *, shared: bool = False
+) -> float | None:
+    """When the next node may go of those that may not yet (seconds since the epoch)."""
+    return min((when for when, _ in _ends(idle, keep, idle_time, shared=shared) if when > now), default=None)
+
+
+def _ends(idle: Sequence[Idle], keep: int, idle_time: float, *, shared: bool) -> Iterator[tuple[float, Idle]]:
+    """When those may go that are not kept: after `idle_time` seconds without jobs.
+
+    `shared`: so long only one of them, and of several that are left each for its part of the time. One is worth having
+    when the next jobs come; of many that one burst of jobs has left hardly any will be needed before they have cost
+    what it costs to boot another.
+    """
     oldest = sorted(idle, key=lambda node: (node.since, node.name))
     spare = max(len(idle) - keep, 0)
-    return tuple(node.name for node in oldest[:spare] if now - node.since >= idle_time)
+    for place, node in enumerate(oldest[:spare]):
+        yield node.since + (idle_time / (spare - place) if shared else idle_time), node
 
 
 def _size(job: Pending, node: Shape) -> tuple[bool, int, float, Shape]:

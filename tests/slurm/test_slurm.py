@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from node.lists import Host
+from node.ranks import LAST
 from node.slurm import Slurm
 from tests.slurm.conftest import RealSlurm
 
@@ -59,6 +60,21 @@ def test_a_locked_host_lets_its_job_end_and_takes_no_other(real: RealSlurm) -> N
     SLURM.unlock(["cpu-1"])
     real.until("the other", lambda: real.job(waits) in ("COMPLETED", ""))
     go.unlink()
+
+
+def test_jobs_go_to_hosts_of_the_lowest_rank_and_the_files_have_the_highest(real: RealSlurm) -> None:
+    for number in (1, 2, 3):
+        up(real, f"cpu-{number}")
+    assert {host.rank for host in SLURM.hosts().values()} == {LAST}
+    for first in ("cpu-3", "cpu-2"):
+        SLURM.prefer(["cpu-1", "cpu-2", "cpu-3"], LAST)
+        SLURM.prefer([first], 1)
+        assert SLURM.hosts()[first].rank == 1
+        real.submit("sleep 600", "-n1", "--mem=500")
+        until(real, Host.BUSY, first)
+    assert state() is Host.IDLE
+    real.submit("sleep 600", "-N1", "-n4", "--mem=500")
+    until(real, Host.BUSY)
 
 
 def test_what_an_administrator_drains_is_his(real: RealSlurm) -> None:

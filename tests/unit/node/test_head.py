@@ -347,13 +347,60 @@ def test_a_pass_writes_only_what_changes_and_asks_in_bulk() -> None:
     agent = world.head()
     agent.look()
     looks, tells = {"look", "shape", "members", "hosts", "waiting"}, {"tell_demand", "tell_agent"}
-    assert world.calls.keys() == {"prepare"} | looks | tells
+    assert world.calls.keys() == {"prepare", "prefer"} | looks | tells
+    assert world.calls["prefer"] == 1
     for number in range(1, 1001):
         world.end(f"i-{number}")
     world.calls.clear()
     agent.look()
-    assert (world.calls["unbind"], world.calls["let_go"]) == (1, 1000)
+    assert (world.calls["unbind"], world.calls["let_go"], world.calls["prefer"]) == (1, 1000, 0)
     assert "drop" not in world.calls
+
+
+def test_jobs_go_first_to_hosts_that_have_had_some_for_long() -> None:
+    world = World()
+    for number, state in ((1, Host.BUSY), (2, Host.BUSY), (3, Host.IDLE)):
+        world.put(f"i-{number}", f"cpu-{number}", Row.READY)
+        world.launch(f"i-{number}", Member.SERVING)
+        world.register(f"cpu-{number}", state)
+
+    def ranks() -> list[int]:
+        return [world.hosts_of[f"cpu-{number}"].rank for number in range(1, 5)]
+
+    agent = world.head()
+    agent.look()
+    assert ranks() == [3, 3, 4, 4]
+    world.register("cpu-2", Host.IDLE)
+    world.now += 599
+    agent.look()
+    assert ranks() == [3, 4, 4, 4]
+    world.register("cpu-2", Host.BUSY)
+    world.now += 1
+    agent.look()
+    assert ranks() == [2, 3, 4, 4]
+    world.now += 3000
+    agent.look()
+    assert ranks() == [1, 2, 4, 4]
+    world.calls.clear()
+    agent.look()
+    assert "prefer" not in world.calls
+    assert world.calls["tell_demand"] == 0, "the operator need not know"
+    world.register("cpu-1", Host.SILENT)
+    agent.look()
+    assert ranks() == [4, 2, 4, 4]
+
+
+def test_what_the_scheduler_forgot_is_told_again() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.READY)
+    world.launch("i-1", Member.SERVING)
+    world.register("cpu-1", Host.BUSY)
+    agent = world.head()
+    agent.look()
+    world.register("cpu-1", Host.BUSY)
+    assert world.hosts_of["cpu-1"].rank == 4, "it was started anew"
+    agent.look()
+    assert world.hosts_of["cpu-1"].rank == 3
 
 
 def test_a_lowered_limit_keeps_the_hosts_of_instances() -> None:

@@ -10,8 +10,8 @@ LINE = (
     "NodeName=gpu-1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=3 CPUEfctv=4 CPUTot=4 CPULoad=0.01 "
     "AvailableFeatures=(null) ActiveFeatures=(null) Gres=gpu:a100:4(S:0) GresDrain=N/A GresUsed=gpu:a100:1(IDX:0) "
     "NodeAddr=10.0.0.7 NodeHostName=ip-10-0-0-7 Version=22.05.8 OS=Linux 6.1.0 #1 SMP (2023-05-08)  "
-    "RealMemory=2000 AllocMem=500 FreeMem=N/A Sockets=4 Boards=1 State={} ThreadsPerCore=1 Partitions=gpu,all  "
-    "BootTime=1 SlurmdStartTime=2 CfgTRES=cpu=4,mem=2000M,billing=4 AllocTRES=cpu=3 CapWatts=n/a{}"
+    "RealMemory=2000 AllocMem=500 FreeMem=N/A Sockets=4 Boards=1 State={} ThreadsPerCore=1 Weight=3 "
+    "Partitions=gpu,all  BootTime=1 SlurmdStartTime=2 CfgTRES=cpu=4,mem=2000M,billing=4 AllocTRES=cpu=3 CapWatts=n/a{}"
 )
 ADMINISTRATOR = "bad disk [really] State=IDLE"
 
@@ -50,6 +50,7 @@ def test_a_line_is_read_by_its_words() -> None:
     text = LINE.format("IDLE+DRAIN", f" Reason={ADMINISTRATOR} [root@1700000000] Comment=State=DOWN")
     found = parse_hosts(text)
     assert found == {"gpu-1": HostState(Host.SET_ASIDE, "gpu", 1, 1500, 3, ADMINISTRATOR, "10.0.0.7")}
+    assert found["gpu-1"].rank == 3
 
 
 def test_a_line_without_a_reason() -> None:

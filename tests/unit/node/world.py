@@ -9,6 +9,7 @@ from node.facts import Queue
 from node.groups import Belonging
 from node.head import Head
 from node.lists import Host, Member, Row
+from node.ranks import LAST
 from node.rows import NodeRow, Rows
 from node.scheduler import HostState, Jobs, SchedulerError
 
@@ -157,6 +158,10 @@ class World:
             busy = self.hosts_of[name].state is Host.LOCKED_BUSY
             self.hosts_of[name] = replace(self.hosts_of[name], state=Host.BUSY if busy else Host.IDLE)
 
+    def prefer(self, names: Iterable[str], rank: int) -> None:
+        for name in self._each("prefer", names):
+            self.hosts_of[name] = replace(self.hosts_of[name], rank=rank)
+
     def _each(self, name: str, names: Iterable[str]) -> list[str]:
         """One command for all of them, and none for nobody."""
         found = list(names)
@@ -186,7 +191,7 @@ class World:
 
 
 def host(state: Host) -> HostState:
-    return HostState(state, "cpu", 4, 4000, 0, address="127.255.255.254")
+    return HostState(state, "cpu", 4, 4000, 0, address="127.255.255.254", rank=LAST)
 
 
 class GroupsOf:

@@ -37,7 +37,7 @@ from tests.unit.slurm_factories import (
 )
 
 NAME = "muster-demo.compute"
-AFTER_IDLE = "idle for 2 minutes"
+AFTER_IDLE = "idle and not needed"
 OLD_TEMPLATE = "its launch template has a newer version"
 
 
@@ -91,6 +91,24 @@ MOVES: dict[str, tuple[dict[str, Any], Group, NodeFacts, list[Action]]] = {
     ),
     "idle for long": ({}, members(1), nodes(rows(READY), demand(idle=[0])), [drain(0)]),
     "idle for a moment": ({}, members(1), nodes(rows(READY), demand(idle=[0], since=NOW - 60)), []),
+    "several are idle for a moment": (
+        {},
+        members(3),
+        nodes(rows(READY, READY, READY), demand(idle=[0, 1, 2], since=NOW - 30)),
+        [drain(0)],
+    ),
+    "but where the spec says how long": (
+        {"idleTime": 1},
+        members(3),
+        nodes(rows(READY, READY, READY), demand(idle=[0, 1, 2], since=NOW - 59)),
+        [],
+    ),
+    "it is said": (
+        {"idleTime": 1},
+        members(2),
+        nodes(rows(READY, READY), demand(idle=[0, 1], since=NOW - 60)),
+        [drain(0, 1, reason="idle for 1 minutes")],
+    ),
     "the minimum stays": (
         {"minSize": 1, "maxSize": 10},
         members(2),
@@ -155,8 +173,8 @@ MOVES: dict[str, tuple[dict[str, Any], Group, NodeFacts, list[Action]]] = {
 
 @pytest.mark.parametrize(("fields", "there", "said", "actions"), MOVES.values(), ids=list(MOVES))
 def test_what_is_done(fields: dict[str, Any], there: Group, said: NodeFacts, actions: list[Action]) -> None:
-    more = {"fleet": fields["fleet"]} if "fleet" in fields else {}
-    sizes = {key: value for key, value in fields.items() if key != "fleet"} or make.BOUNDS
+    more = {key: fields[key] for key in ("fleet", "idleTime") if key in fields}
+    sizes = {key: value for key, value in fields.items() if key not in more} or make.BOUNDS
     assert list(planned(there, said, desired(sizes, **more)).actions) == actions
 
 
@@ -259,9 +277,11 @@ def test_a_cluster_at_rest_is_looked_at_again() -> None:
 
 
 def test_the_end_of_an_idle_time_is_waited_for() -> None:
-    plan_ = planned(members(1), nodes(rows(READY), demand(idle=[0], since=NOW - 100)))
-    assert plan_.next_look == NOW + 20
+    plan_ = planned(members(1), nodes(rows(READY), demand(idle=[0], since=NOW - 80)))
+    assert plan_.next_look == NOW + 10
     assert condition(plan_, "Ready")[0] is True
+    two = planned(members(2), nodes(rows(READY, READY), demand(idle=[0, 1], since=NOW - 20)))
+    assert two.next_look == NOW + 25, "they share it"
 
 
 # ------------------------------------------------------------------ what cannot be launched

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.demand import Pending, Room, Shape
-from reconciler.plan.sizing import Fleet, Idle, Need, need, surplus
+from reconciler.plan.sizing import Fleet, Idle, Need, need, next_surplus, surplus
 
 NODE = Shape(4, 16_000, 0)
 GPU_NODE = Shape(8, 64_000, 4)
@@ -164,3 +164,53 @@ def test_idle_nodes_go_when_their_time_is_up_and_nobody_needs_them(
     idle: list[Idle], keep: int, gone: tuple[str, ...]
 ) -> None:
     assert surplus(idle, keep, NOW, 600) == gone
+
+
+@pytest.mark.parametrize(
+    ("ages", "keep", "gone", "after"),
+    [
+        ([], 0, "", None),
+        ([599], 0, "", 1),
+        ([600], 0, "a", None),
+        ([300, 300], 0, "a", 300),
+        ([299, 299], 0, "", 1),
+        ([300, 300], 1, "", 300),
+        ([600, 300, 200], 0, "ab", 400),
+        ([600, 299, 200], 0, "a", 1),
+        ([200, 200, 200], 0, "a", 100),
+        ([600, 600, 600], 0, "abc", None),
+        ([60] * 10, 0, "a", 600 / 9 - 60),
+        ([60] * 10, 9, "", 540),
+        ([60] * 10, 10, "", None),
+    ],
+)
+def test_several_idle_nodes_share_their_time(ages: list[float], keep: int, gone: str, after: float | None) -> None:
+    """One of two goes after half of it, one of three after a third, and those that are left then have more of it."""
+    idle = [Idle(name, NOW - age) for name, age in zip("abcdefghij", ages, strict=False)]
+    assert "".join(surplus(idle, keep, NOW, 600, shared=True)) == gone
+    left = [node for node in idle if node.name not in gone]
+    when = next_surplus(left, keep, NOW, 600, shared=True)
+    assert when == (None if after is None else pytest.approx(NOW + after))
+
+
+IDLES = st.lists(st.floats(0, 2000), max_size=8).map(
+    lambda ages: [Idle(f"i-{place}", NOW - age) for place, age in enumerate(ages)]
+)
+
+
+@given(IDLES, st.integers(0, 9), st.floats(0, 1000), st.booleans())
+def test_who_goes_and_when(idle: list[Idle], keep: int, idle_time: float, shared: bool) -> None:
+    gone = surplus(idle, keep, NOW, idle_time, shared=shared)
+    left = [node for node in idle if node.name not in gone]
+    assert len(left) >= min(keep, len(idle))
+    assert set(surplus(idle, keep, NOW, idle_time)) <= set(gone), "who shares has no more time than who does not"
+    assert surplus(left, keep, NOW, idle_time, shared=shared) == (), "who may go goes at once, and the others stay"
+    assert max((node.since for node in idle if node.name in gone), default=0) <= min(
+        (node.since for node in left), default=NOW
+    ), "the longest idle go"
+    when = next_surplus(left, keep, NOW, idle_time, shared=shared)
+    if when is None:
+        assert len(left) <= keep
+    else:
+        assert when > NOW
+        assert surplus(left, keep, when, idle_time, shared=shared) != (), "there is something to do then"
