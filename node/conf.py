@@ -1,8 +1,9 @@
 """Slurm's configuration, from what the operator says of the queues: text alone.
 
-Every node that may ever be has its line: `<queue>-<number>`, of state CLOUD. Nodes know each other's addresses by the
-controller alone, which therefore speaks with each itself (TreeWidth), and has a node's address from the connection by
-which it registers (cloud_reg_addrs): no job can meet a host whose address is not known yet.
+Every node that may ever be has its line: `<queue>-<number>`, of state CLOUD, with the weight of an idle one. Nodes know
+each other's addresses by the controller alone, which therefore speaks with each itself (TreeWidth), and has a node's
+address from the connection by which it registers (cloud_reg_addrs): no job can meet a host whose address is not known
+yet.
 """
 
 from __future__ import annotations
