@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import tests.conftest  # noqa: F401 - the environment of tests, before a handler is loaded
 from tests.fuzz.handlers import CASES, run_handlers
+from tests.fuzz.nodes import NODES, run_nodes
 from tests.fuzz.run import KINDS, run, run_published
 
 # Cases that one process does at a time.
 CHUNK = 1_000
 PUBLISHED = "published"
-ALL = (PUBLISHED, *KINDS, *CASES)
+ALL = (PUBLISHED, *KINDS, NODES, *CASES)
 
 
 class Found(NamedTuple):
@@ -45,7 +46,7 @@ def main() -> int:
             failed = [failure for found in of_kind for failure in found.failures]
             tried = sum(found.cases for found in of_kind)
             print(f"fuzz_{kind}_cases {tried}")
-            if kind not in CASES:
+            if kind in (PUBLISHED, *KINDS):
                 print(f"fuzz_{kind}_accepted {sum(found.accepted or 0 for found in of_kind)}")
             print(f"fuzz_{kind}_failures {len(failed)}", flush=True)
             cases, failures = cases + tried, failures + failed
@@ -59,6 +60,8 @@ def main() -> int:
 def _found(job: tuple[str, range]) -> Found:
     """Some cases of a kind, by their numbers: those of the published schema have the first for their seed."""
     kind, numbers = job
+    if kind == NODES:
+        return Found(kind, len(numbers), None, run_nodes(numbers))
     if kind in CASES:
         return Found(kind, len(numbers), None, run_handlers(kind, numbers))
     found = run_published(len(numbers), numbers.start) if kind == PUBLISHED else run(kind, numbers)

@@ -131,12 +131,30 @@ def spec(random: Random) -> Json:
     """A document: half are random all over, half are good ones with a few fields random, which pass more often."""
     chance = random.choice([0.02, 0.1, 0.3, 0.7])
     if random.random() < 0.5:
-        return value(SCHEMA, random, chance)
+        made = value(SCHEMA, random, chance)
+        return with_slurm(made, random, chance) if made["spec"].get("scheduler") == "slurm" else made
     made = copy.deepcopy(document(**MATRIX[random.choice(sorted(MATRIX))]))
     for name in random.sample(sorted(DEFS["Spec"]["properties"]), random.randint(0, 3)):
         made["spec"][name] = value(DEFS["Spec"]["properties"][name], random, chance)
     if random.random() < 0.5:
         made["spec"]["bootstrap"] = value(DEFS["Bootstrap"], random, 0.8)
+    return with_slurm(made, random, chance) if random.random() < 0.3 else made
+
+
+def with_slurm(made: Json, random: Random, chance: float) -> Json:
+    """The document itself with Slurm, on the system that has it, and what only a cluster with Slurm has."""
+    made["spec"] |= {"scheduler": "slurm", "image": {**made["spec"].get("image", {}), "os": "ubuntu2404"}}
+    for name in ("idleTime", "fleet"):
+        if random.random() < 0.5:
+            made["spec"][name] = value(DEFS["Spec"]["properties"][name], random, chance)
+    return made
+
+
+def slurm_spec(random: Random) -> Json:
+    """A document with Slurm: a good one with its queues random, or nearly as many as there may be."""
+    made = with_slurm(copy.deepcopy(document(**MATRIX[random.choice(sorted(MATRIX))])), random, 0.5)
+    if random.random() < 0.5:
+        made["spec"]["queues"] = value(DEFS["Spec"]["properties"]["queues"], random, 0.3)
     return made
 
 

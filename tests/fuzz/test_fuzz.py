@@ -3,11 +3,13 @@
 import pytest
 
 from handlers import wake
+from reconciler import nodes
 from reconciler.cluster import FieldError, Invalid
 from reconciler.render import shell
 from tests.fuzz.checks import check_refusal, check_shell
 from tests.fuzz.generate import CANARIES
 from tests.fuzz.handlers import CASES, run_handlers
+from tests.fuzz.nodes import run_nodes
 from tests.fuzz.run import run, run_published
 from tests.unit.render.support import cluster
 
@@ -32,6 +34,15 @@ def test_every_case_of_the_published_schema_is_too() -> None:
 @pytest.mark.parametrize(("kind", "cases"), [(kind, 40 if kind == "handled_item" else 100) for kind in CASES])
 def test_no_damage_makes_a_handler_raise(kind: str, cases: int) -> None:
     assert run_handlers(kind, range(cases)) == []
+
+
+def test_no_row_that_nodes_write_breaks_or_bends_a_pass() -> None:
+    assert run_nodes(range(200)) == []
+
+
+def test_a_row_that_is_not_left_out_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nodes, "_tried", lambda read, unread, what, value: read(what, value))
+    assert run_nodes(range(50)) != []
 
 
 def test_a_handler_that_raises_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
