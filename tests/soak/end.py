@@ -28,7 +28,7 @@ def _ended(user: User, record: Json | None, groups: dict[str, list[int]]) -> boo
     if user.written is None or record is None:
         return user.written is None and record is None
     ready = conditions(record.get("status", {})).get("Ready", {})
-    wanted = {user.cluster.group_name(queue["name"]): [queue["size"]] * 3 + [0] for queue in user.spec["queues"]}
+    wanted = {user.cluster.group_name(name): [*sizes, 0] for name, sizes in user.wanted().items()}
     there = {name: sizes for name, sizes in groups.items() if name.startswith(user.cluster.stack_name + ".")}
     told = (ready.get("status"), ready.get("observedGeneration"))
     return told == ("True", record.get("generation")) and wanted == there
@@ -80,7 +80,7 @@ def _surplus(world: World, user: User) -> Iterator[str]:
     # As on AWS, the last one that was executed stays listed with its stack.
     open_sets = [each["ChangeSetName"] for each in sets if each["ExecutionStatus"] != "EXECUTE_COMPLETE"]
     there = Counter(instances=len(user.cluster.instances), volumes=len(volumes["Volumes"]), change_sets=len(open_sets))
-    nodes = sum(queue["size"] for queue in spec["queues"])
+    nodes = sum(desired for _, _, desired in user.wanted().values())
     wanted = Counter(instances=1 + nodes, volumes=len(spec.get("sharedStorage", ())), change_sets=0)
     if there != wanted:
         yield f"{name} has {dict(there)}, and its spec asks for {dict(wanted)}"

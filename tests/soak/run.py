@@ -15,6 +15,7 @@ from local.aws import LocalAws, local_aws
 from local.deploy import build, deploy
 from local.fixtures import network
 from tests.e2e.world import World
+from tests.soak.agents import Agents
 from tests.soak.end import leaks, unfinished
 from tests.soak.memory import LEAST, Memory, leaking
 from tests.soak.users import User, act
@@ -36,6 +37,8 @@ def soak(clusters: int, seconds: float, faults: float, seed: int) -> list[str]:
         world = World(aws, deploy(aws, SweepMinutes=str(SWEEP_MINUTES)), network(aws))
         random = Random(seed)
         users = [User(world, number, random) for number in range(clusters)]
+        agents = Agents(users)
+        agents.start()
         aws.set(faults=faults, groups_at_once=AT_ONCE)
         _told("made_seconds", _timed(lambda: _make(world, users)))
         memory = Memory(aws.pid)
@@ -46,6 +49,7 @@ def soak(clusters: int, seconds: float, faults: float, seed: int) -> list[str]:
         for user in users:
             user.settle()
         wrong = _settle(world, users)
+        agents.stop()
         return [*wrong, *leaks(world, users), *_figures(aws, world, memory, seconds)]
 
 

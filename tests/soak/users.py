@@ -11,17 +11,25 @@ from botocore.exceptions import ClientError
 from tests.e2e.world import Cluster, Json, World, queue
 
 MOST = 3  # nodes of a queue
+SLURM_EVERY = 5  # one cluster in so many is Slurm's
 
 
 class User:
-    """The owner of one cluster. `spec` is the last good one, `written` what the table holds; None is no item."""
+    """The owner of one cluster. `spec` is the last good one, `written` what the table holds; None is no item.
+
+    With Slurm, `jobs` are how many nodes jobs ask for, by queue.
+    """
 
     def __init__(self, world: World, number: int, random: Random) -> None:
         self.world, self.random, self.number = world, random, number
         self.cluster = Cluster(world, f"soak-{number:03}")
-        queues = [queue(size=random.randint(0, MOST))]
+        self.slurm = number % SLURM_EVERY == 1
+        self.jobs: dict[str, int] = {}
+        queues = [self._queue()]
         # Who shrinks a queue ends nodes, and has to say so.
         self.spec: Json = world.spec(queues=queues, consent=["queues/compute", "queues/more"])
+        if self.slurm:
+            self.spec |= {"scheduler": "slurm", "image": {"os": "ubuntu2404"}, "idleTime": 0}
         if number % 4 == 0:
             self.spec["sharedStorage"] = [
                 {"name": "data", "mountDir": "/data", "deletionPolicy": "Delete", "ebs": {"size": 10}}
@@ -40,15 +48,22 @@ class User:
     # What a user does.
 
     def resize(self) -> None:
-        resized = [{**each, "size": self.random.randint(0, MOST)} for each in self.spec["queues"]]
-        self.edit(queues=resized)
+        self.edit(queues=[self._queue(each["name"]) for each in self.spec["queues"]])
 
     def tag(self) -> None:
         self.edit(tags={"round": str(self.random.randint(0, 9))})
 
     def add_or_drop_queue(self) -> None:
         first, *more = self.spec["queues"]
-        self.edit(queues=[first] if more else [first, queue("more", size=1)])
+        self.edit(queues=[first] if more else [first, self._queue("more")])
+
+    def submit(self) -> None:
+        """Jobs come, or all have ended; without Slurm nobody asks for them."""
+        self.jobs = {each["name"]: self.random.randint(0, MOST) for each in self.spec["queues"]}
+
+    def stop_or_start_the_fleet(self) -> None:
+        if self.slurm:
+            self.edit(fleet="running" if self.spec.get("fleet") == "stopped" else "stopped")
 
     def pause_or_go_on(self) -> None:
         self.edit(paused=not self.spec.get("paused", False))
@@ -83,10 +98,25 @@ class User:
             if "not found" not in str(error):
                 raise
 
+    def _queue(self, name: str = "compute") -> Json:
+        """A queue of any size; with Slurm, between any bounds."""
+        most = self.random.randint(0, MOST)
+        if self.slurm:
+            return queue(name, size=None, minSize=self.random.randint(0, most), maxSize=most)
+        return queue(name, size=most)
+
     def settle(self) -> None:
-        """The last edit: what is there is there to stay, well and not paused."""
-        if self.written is not None and (self.written != self.spec or self.spec.get("paused")):
-            self.edit(paused=False)
+        """The last edit: what is there is there to stay, well and not paused; no job runs any more."""
+        self.jobs = {}
+        stopped = self.spec.get("paused") or self.spec.get("fleet") == "stopped"
+        if self.written is not None and (self.written != self.spec or stopped):
+            self.edit(paused=False, **({"fleet": "running"} if self.slurm else {}))
+
+    def wanted(self) -> dict[str, tuple[int, int, int]]:
+        """The sizes (least, most and desired) that its groups are to have in the end, by queue."""
+        if self.slurm:
+            return {each["name"]: (0, each["maxSize"], each["minSize"]) for each in self.spec["queues"]}
+        return {each["name"]: (each["size"],) * 3 for each in self.spec["queues"]}
 
 
 # What is done, and how often of so many.
@@ -100,6 +130,8 @@ DEEDS: dict[Callable[[User], None], int] = {
     User.meddle_with_size: 10,
     User.meddle_with_processes: 5,
     User.terminate_a_node: 10,
+    User.submit: 15,
+    User.stop_or_start_the_fleet: 5,
 }
 
 
