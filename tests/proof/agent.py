@@ -10,14 +10,20 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.autoscaling.models import autoscaling_backends
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.models.dynamo_type import DynamoType
+
 from node.lists import Deed, Host, Known, Member, Row, Seen, free_names, tasks
 from reconciler.store import decode, encode
+from tests.conftest import REGION
 from tests.unit.factories import NAME
-from tests.unit.plane import client
+from tests.unit.plane import ACCOUNT, client
 
 PARTITION = f"{NAME}/nodes"
-# Seconds: between looks, and that a node takes to boot.
-TURN, BOOT = 10, 25
+KEY = DynamoType({"S": PARTITION})
+# Seconds: between looks, that a node takes to boot, and between signs of life.
+TURN, BOOT, SIGN = 10, 25, 60
 SAYS = {
     Deed.SAY_READY: "ready",
     Deed.SAY_DRAINING: "draining",
@@ -54,7 +60,8 @@ class Agent:
 
     def sign(self) -> None:
         """The agent lives, if its head node does and was told of its queues."""
-        if "FACTS" in self._rows():
+        rows = self._rows()
+        if "FACTS" in rows and ("AGENT" not in rows or self.now() - float(rows["AGENT"]["at"]) >= SIGN):
             self._put("AGENT", at=int(self.now()), version="1", scheduler="slurm 23.11.4", reason="")
 
     def _turn(self) -> None:
@@ -149,13 +156,10 @@ class Agent:
             self.wake()
 
     def _rows(self) -> dict[str, dict[str, Any]]:
-        found = client("dynamodb").query(
-            TableName="state",
-            KeyConditionExpression="#c = :c",
-            ExpressionAttributeNames={"#c": "cluster"},
-            ExpressionAttributeValues={":c": {"S": PARTITION}},
-        )
-        return {item["row"]["S"]: decode(item) for item in found["Items"]}
+        """All rows, as they lie in the emulator: the agent looks far more often than it writes."""
+        table = dynamodb_backends[ACCOUNT][REGION].tables["state"]
+        items = [item.to_json()["Attributes"] for item in table.items.get(KEY, {}).values()]
+        return {item["row"]["S"]: decode(item) for item in items}
 
     def _nodes(self) -> dict[str, dict[str, Any]]:
         rows = self._rows().items()
@@ -167,8 +171,8 @@ class Agent:
         }
 
     def _members(self) -> list[str]:
-        found = client("autoscaling").describe_auto_scaling_groups(AutoScalingGroupNames=[f"muster-{NAME}.compute"])
-        return [each["InstanceId"] for group in found["AutoScalingGroups"] for each in group["Instances"]]
+        group = autoscaling_backends[ACCOUNT][REGION].autoscaling_groups.get(f"muster-{NAME}.compute")
+        return [each.instance.id for each in group.instance_states] if group else []
 
     def _put(self, row: str, **values: Any) -> None:
         item = {"cluster": PARTITION, "row": row, **values}

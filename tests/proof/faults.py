@@ -72,9 +72,9 @@ def every(index: int, operation: str) -> Sequence[Fault]:
 
 
 def sampled(index: int, operation: str) -> Sequence[Fault]:
-    """One fault, in turn, at each call that changes something in AWS, and at every 25th of the others."""
+    """One fault, in turn, at each call that changes something in AWS, and at every 50th of the others."""
     possible = every(index, operation)
-    return [possible[index * 3 % len(possible)]] if changes(operation) or index % 25 == 0 else []
+    return [possible[index * 3 % len(possible)]] if changes(operation) or index % 50 == 0 else []
 
 
 def changes(operation: str) -> bool:

@@ -1,6 +1,6 @@
 """A kill or an error at any AWS call leaves a state from which the next passes come to the same end.
 
-By default each call that changes something in AWS meets one of the faults in turn, and every 25th of the others does.
+By default each call that changes something in AWS meets one of the faults in turn, and every 50th of the others does.
 MUSTER_PROOF=full has each call meet all of them.
 """
 
