@@ -35,10 +35,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## Show the product at work on a local AWS, from sam deploy to a clean end
 	$(BIN)/python -m local.demo
 
-# What runs in process runs in several; what needs a deployed control plane shares one.
+# What needs an AWS runs in two processes, a file as a whole in one of them: each has a local AWS and a control plane
+# of its own. The longest files come first.
 test: $(STAMP) ## Unit, integration and end-to-end tests
 	$(BIN)/python -m pytest tests/unit tests/proof tests/fuzz tests/races tests/rights tests/scale tests/soak -n auto $(PYTEST_ARGS)
-	$(BIN)/python -m pytest tests/slurm tests/integration tests/e2e $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/e2e tests/slurm tests/integration -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 unit integration e2e: $(STAMP)
 	$(BIN)/python -m pytest tests/$@ $(PYTEST_ARGS)
@@ -61,7 +62,7 @@ templates: $(STAMP) ## Check the control plane's template
 	$(BIN)/sam validate --lint --template template.yaml --region us-east-1
 	$(BIN)/cfn-lint template.yaml
 
-fuzz: $(STAMP) ## 20,000 cases each: specs, damaged items, items and events through the handlers
+fuzz: $(STAMP) ## 20,000 cases each: specs, damaged items, rows of nodes, items and events through the handlers
 	$(BIN)/python -m tests.fuzz --cases 20000
 
 rights: $(STAMP) ## Take each right from each role in turn; prints how many are missed

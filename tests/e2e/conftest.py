@@ -1,5 +1,6 @@
-"""One AWS on this machine and one control plane, deployed by the real sam, for all scenarios of a session."""
+"""One AWS on this machine and one control plane, deployed by the real sam, for all scenarios of a process."""
 
+import fcntl
 import re
 import uuid
 from collections.abc import Iterator
@@ -28,9 +29,15 @@ def aws() -> Iterator[LocalAws]:
 
 
 @pytest.fixture(scope="session")
-def built() -> None:
-    """The functions, built from the tree as it is now."""
-    build()
+def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
+    """The functions, built from the tree as it is now by the first of the processes that asks."""
+    base = tmp_path_factory.getbasetemp()
+    done = (base if worker_id == "master" else base.parent) / "built"
+    with done.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            build()
+            done.touch()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ from tests.e2e.world import Cluster, Json, World
 
 T = TypeVar("T")
 # Seconds: a node has to boot, and several do so at once on two cores.
-PATIENCE = 150.0
+PATIENCE = 300.0
 POLL = 0.3
 QUEUES = {"small": 4, "large": 2}
 

@@ -20,7 +20,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 # Seconds. A scenario that has not come about by then has failed; each is over in a fraction of it.
-PATIENCE = 40.0
+PATIENCE = 120.0
 POLL = 0.1
 
 

@@ -47,7 +47,7 @@ def name() -> str:
 def eventually() -> Callable[..., Any]:
     """Ask until the answer is true; fail with the last answer after `timeout` seconds."""
 
-    def ask(question: Callable[[], Any], timeout: float = 30) -> Any:
+    def ask(question: Callable[[], Any], timeout: float = 90) -> Any:
         deadline = time.monotonic() + timeout
         while not (answer := question()):
             if time.monotonic() > deadline:

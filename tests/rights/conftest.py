@@ -1,31 +1,17 @@
 """A control plane of its own for each process: without its rights it breaks, and loses messages."""
 
-import fcntl
-
 import pytest
 
 from local.aws import LocalAws
-from local.deploy import build, deploy
+from local.deploy import deploy
 from local.fixtures import network
-from tests.e2e.conftest import aws
+from tests.e2e.conftest import aws, built
 from tests.e2e.world import World
 from tests.rights.granted import granted
 from tests.rights.table import exercised
 
-__all__ = ["aws"]
+__all__ = ["aws", "built"]
 MUTANT, KINDS = "test_without_it_a_scenario_fails", ("passed", "failed", "error")
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> None:
-    """The functions, built by the first of the processes that asks."""
-    base = tmp_path_factory.getbasetemp()
-    done = (base if worker_id == "master" else base.parent) / "built"
-    with done.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not done.exists():
-            build()
-            done.touch()
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from node.machine import Machine
 from node.slurm_files import Controller
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sinfo", "scancel")
-PATIENCE = 60.0
+PATIENCE = 180.0
 # As the agent renders it, but for the places, the ports, and the times.
 EXTRA = """
 SlurmUser=root
