@@ -170,7 +170,7 @@ def _requests(group: Group) -> list[dict[str, Any]]:
     mixed = group.get("MixedInstancesPolicy") or {}
     template = (mixed.get("LaunchTemplate") or {}).get("LaunchTemplateSpecification") or group["LaunchTemplate"]
     overrides = (mixed.get("LaunchTemplate") or {}).get("Overrides") or [{}]
-    used = [ec2._instances.get(each["InstanceId"], {}).get("SubnetId") for each in group["Instances"]]
+    used = [each["_subnet"] for each in group["Instances"]]
     subnets = sorted(filter(None, group["VPCZoneIdentifier"].split(",")), key=used.count)
     market = {"InstanceMarketOptions": {"MarketType": "spot"}} if _spot(mixed) else {}
     return [
@@ -219,6 +219,7 @@ def _join(group: Group, instance: dict[str, Any], request: dict[str, Any], activ
         "LaunchTemplate": request["LaunchTemplate"],
         "ProtectedFromScaleIn": group["NewInstancesProtectedFromScaleIn"],
         "_activity": activity,
+        "_subnet": request["SubnetId"],
     }
     activity["Description"] = f"{WORDS['Launch'][0]}: {instance['InstanceId']}"
     group["Instances"].append(member)

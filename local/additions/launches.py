@@ -19,6 +19,8 @@ from local.additions.settings import settings
 
 Parameters = dict[str, Any]
 MAX_USER_DATA = 16384
+# Addresses that instances were given; some of them may have gone.
+_given: set[str] = set()
 # Called with an instance's id and each of its states; Auto Scaling's health check and the machines listen here.
 state_listeners: list[Callable[[str, str], None]] = []
 
@@ -164,6 +166,7 @@ def _place(instance: Parameters, spec: Parameters, subnet: Parameters, kind: ins
     public = str(interface.get("AssociatePublicIpAddress", subnet.get("MapPublicIpOnLaunch", False))).lower() == "true"
     network = ipaddress.ip_network(subnet["CidrBlock"])
     address = spec.get("PrivateIpAddress") or _free_address(network)
+    _given.add(address)
     instance.update(
         VpcId=subnet["VpcId"],
         PrivateIpAddress=address,
@@ -182,9 +185,15 @@ def _place(instance: Parameters, spec: Parameters, subnet: Parameters, kind: ins
 
 def _free_address(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
     """At random. A subnet that is nearly full gives an address twice."""
-    taken = {each["PrivateIpAddress"] for each in ec2._instances.values() if each["State"]["Name"] != "terminated"}
-    tries = (str(network[random.randint(4, network.num_addresses - 2)]) for _ in range(20))
-    return next((each for each in tries if each not in taken), str(network[4]))
+    for _ in range(2):
+        tries = (str(network[random.randint(4, network.num_addresses - 2)]) for _ in range(20))
+        if found := next((each for each in tries if each not in _given), ""):
+            return found
+        # Some may be free again. To look at all instances for each new one would take minutes for thousands.
+        living = (each for each in ec2._instances.values() if each["State"]["Name"] != "terminated")
+        _given.clear()
+        _given.update(each["PrivateIpAddress"] for each in living)
+    return str(network[4])
 
 
 def _make_volumes(instance: Parameters, spec: Parameters) -> None:
