@@ -11,10 +11,11 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from bench import daemons
@@ -182,7 +183,7 @@ class Nodes:
     def __init__(self, world: World, slurm: SlurmCluster) -> None:
         self._world, self._slurm = world, slurm
         self._address = world.aws.machines()[slurm.head]["address"]
-        self._told, self._served = set[str](), set[str]()
+        self._begun, self._calls, self._lock = set[tuple[str, str]](), list[Future[None]](), Lock()
         self._pool = ThreadPoolExecutor(WIDTH)
         settings = dict(
             line.split("=", 1) for line in slurm.type("cat", "/etc/slurm/slurm.conf").split() if "=" in line
@@ -195,28 +196,31 @@ class Nodes:
         )
 
     def tend(self) -> dict[str, Json]:
-        """One look at all rows, and what follows from it; the rows."""
+        """One look at all rows, and the beginning of what follows from it; the rows."""
         rows = self._slurm.rows()
-        new = [instance for instance, row in rows.items() if row["state"] == "booting" and instance not in self._told]
-        list(self._pool.map(self._tell, new))
-        assert self._daemons.stdin
-        self._daemons.stdin.write("".join(f"{rows[instance]['name']}\n" for instance in new))
-        self._daemons.stdin.flush()
-        self._told.update(new)
-        ready = [instance for instance, row in rows.items() if row["state"] == "ready" and instance not in self._served]
-        list(self._pool.map(self._serve, ready))
-        self._served.update(ready)
+        for instance, row in rows.items():
+            do = {"booting": self._tell, "ready": self._serve}.get(row["state"])
+            if do and (instance, row["state"]) not in self._begun:
+                self._begun.add((instance, row["state"]))
+                self._calls.append(self._pool.submit(do, instance, row["name"]))
+        over = [call for call in self._calls if call.done()]
+        self._calls = [call for call in self._calls if not call.done()]
+        for call in over:
+            call.result()
         return rows
 
-    def _tell(self, instance: str) -> None:
+    def _tell(self, instance: str, name: str) -> None:
         self._world.client("dynamodb").update_item(
             TableName=self._world.plane.outputs["StateTable"],
             Key=encode({"cluster": f"{self._slurm.name}/nodes", "row": f"NODE#{instance}"}),
             UpdateExpression="SET address = :address",
             ExpressionAttributeValues=encode({":address": self._address}),
         )
+        assert self._daemons.stdin
+        with self._lock:
+            print(name, file=self._daemons.stdin, flush=True)
 
-    def _serve(self, instance: str) -> None:
+    def _serve(self, instance: str, _: str) -> None:
         self._world.client("autoscaling").complete_lifecycle_action(
             AutoScalingGroupName=group_name(self._slurm.name, QUEUE),
             LifecycleHookName=LAUNCH_HOOK,
@@ -228,7 +232,7 @@ class Nodes:
         """No more of it."""
         self._daemons.kill()
         self._daemons.wait()
-        self._pool.shutdown()
+        self._pool.shutdown(cancel_futures=True)
 
 
 def lists(world: World, size: int) -> Iterator[Figure]:
