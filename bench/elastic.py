@@ -10,10 +10,13 @@ counts minutes without jobs.
 
 import heapq
 import math
+import os
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 
 from bench.figure import Figure
@@ -383,28 +386,53 @@ SIZINGS: Mapping[str, Sizing] = {"Muster": Muster, "ParallelCluster 2.x": Parall
 OURS, THEIRS = SIZINGS
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What came of a cluster: node-seconds by what was paid for, seconds of waiting, scaling, and nodes over a day."""
+
+    paid: Mapping[str, float]
+    waited: float
+    over: float
+    under: float
+    nodes: Sequence[float]
+    needed: Sequence[float]
+
+    @property
+    def node_seconds(self) -> float:
+        """All that was paid."""
+        return sum(self.paid.values())
+
+
+Lives = Mapping[tuple[str, int, int], Life]
+
+
 def measure() -> Iterator[Figure]:
     """Node-hours and waiting of ours over the peer's, of all traces together; and what is paid for nothing."""
-    lived = {users: _lived(users, SEEDS) for users in LOADS}
-    yield from _ratios("", lived, f"with {LOADS} users")
-    yield from _ratios("_others", {users: _lived(users, OTHERS) for users in LOADS}, f"of seeds {OTHERS}")
+    keys = [(name, users, seed) for users in reversed(LOADS) for seed in (*SEEDS, *OTHERS) for name in SIZINGS]
+    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
+        lives = dict(zip(keys, pool.map(_life, keys), strict=True))
+    yield from _ratios("", lives, SEEDS)
+    yield from _ratios("_others", lives, OTHERS)
     for name, word in ((OURS, ""), (THEIRS, "_peer")):
-        all_ = [cluster for each in lived.values() for cluster in each[name]]
-        over, under = zip(*(scaling(cluster.moments) for cluster in all_), strict=True)
-        yield Figure(
-            f"sim_over_scaling{word}", round(_mean(over), 3), f"node-hours beyond those needed, over them: {name}"
-        )
-        yield Figure(
-            f"sim_under_scaling{word}", round(_mean(under), 3), f"node-hours that lack, over those needed: {name}"
-        )
+        found = [lives[name, users, seed] for users in LOADS for seed in SEEDS]
+        over, under = _mean([life.over for life in found]), _mean([life.under for life in found])
+        yield Figure(f"sim_over_scaling{word}", round(over, 3), f"node-hours beyond those needed, over them: {name}")
+        yield Figure(f"sim_under_scaling{word}", round(under, 3), f"node-hours that lack, over those needed: {name}")
         for kind in (BOOTING, IDLE, GAPS, USED):
-            share = sum(cluster.paid[kind] / cluster.node_seconds for cluster in all_) / len(all_)
+            share = sum(life.paid[kind] / life.node_seconds for life in found) / len(found)
             yield Figure(f"sim_{kind}_share{word}", round(share, 3), f"of what is paid: {name}")
-    PLOT.write_text(plot({name: clusters[0] for name, clusters in lived[LOADS[1]].items()}))
+    PLOT.write_text(plot({name: lives[name, LOADS[1], SEEDS[0]] for name in SIZINGS}))
 
 
-def _lived(users: int, seeds: Sequence[int]) -> dict[str, list[Cluster]]:
-    return {name: [live(trace(seed, users=users), sizing, seed) for seed in seeds] for name, sizing in SIZINGS.items()}
+def _life(key: tuple[str, int, int]) -> Life:
+    name, users, seed = key
+    return told(live(trace(seed, users=users), SIZINGS[name], seed))
+
+
+def told(cluster: Cluster) -> Life:
+    """What is of interest afterwards."""
+    nodes, needed = (_steps(cluster.moments, what) for what in (lambda each: each.paid, lambda each: each.needed))
+    return Life(cluster.paid, sum(cluster.waits), *scaling(cluster.moments), nodes, needed)
 
 
 def live(jobs: Sequence[Job], sizing: Sizing, seed: int) -> Cluster:
@@ -416,17 +444,19 @@ def live(jobs: Sequence[Job], sizing: Sizing, seed: int) -> Cluster:
     return cluster
 
 
-def _ratios(word: str, lived: Mapping[int, Mapping[str, Sequence[Cluster]]], of: str) -> Iterator[Figure]:
-    hours = [_over(each, lambda cluster: cluster.node_seconds) for each in lived.values()]
-    waits = [_over(each, lambda cluster: sum(cluster.waits)) for each in lived.values()]
+def _ratios(word: str, lives: Lives, seeds: Sequence[int]) -> Iterator[Figure]:
+    hours = [_over(lives, users, seeds, lambda life: life.node_seconds) for users in LOADS]
+    waits = [_over(lives, users, seeds, lambda life: life.waited) for users in LOADS]
+    of = f"of {LOADS} users and seeds {seeds}"
     yield Figure(f"sim_node_hours_ratio{word}", round(_mean(hours), 3), f"over those of {THEIRS}'s sizes, {of}")
     yield Figure(f"sim_node_hours_ratio{word}_worst", round(max(hours), 3), "of the loads")
     yield Figure(f"sim_wait_ratio{word}", round(_mean(waits), 3), f"mean wait over that of {THEIRS}'s sizes, {of}")
     yield Figure(f"sim_wait_ratio{word}_worst", round(max(waits), 3), "of the loads")
 
 
-def _over(lived: Mapping[str, Sequence[Cluster]], what: Callable[[Cluster], float]) -> float:
-    return sum(map(what, lived[OURS])) / sum(map(what, lived[THEIRS]))
+def _over(lives: Lives, users: int, seeds: Sequence[int], what: Callable[[Life], float]) -> float:
+    ours, theirs = (sum(what(lives[name, users, seed]) for seed in seeds) for name in (OURS, THEIRS))
+    return ours / theirs
 
 
 def _mean(ratios: Sequence[float]) -> float:
@@ -450,10 +480,9 @@ SPAN, STEP = (DAY, 2 * DAY), 300.0
 COLOURS = {OURS: "steelblue", THEIRS: "darkorange", "needed": "black"}
 
 
-def plot(clusters: Mapping[str, Cluster]) -> str:
+def plot(lives: Mapping[str, Life]) -> str:
     """Nodes that are paid over a day, ours and the peer's, and those needed for the jobs that ours has at hand."""
-    lines = {name: _steps(cluster.moments, lambda moment: moment.paid) for name, cluster in clusters.items()}
-    lines["needed"] = _steps(clusters[OURS].moments, lambda moment: moment.needed)
+    lines = {**{name: life.nodes for name, life in lives.items()}, "needed": lives[OURS].needed}
     top = max(map(max, lines.values()))
     width, height = 700 / len(lines["needed"]), 220 / top
     drawn = "".join(

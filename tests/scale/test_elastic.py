@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from bench.elastic import PEERS_IDLE_TIME, SIZINGS, Cluster, Job, Moment, Node, live, plot, scaling, trace
+from bench.elastic import PEERS_IDLE_TIME, SIZINGS, Cluster, Job, Moment, Node, live, plot, scaling, told, trace
 from reconciler.demand import Shape
 
 ONE = Shape(1, 100)
@@ -57,4 +57,4 @@ def test_the_jobs_of_a_trace_are_all_run_whoever_sizes(name: str) -> None:
     work = sum(job.seconds * job.each.cpus * job.nodes for job in jobs) / 16
     assert math.isclose(cluster.paid["used"], work, rel_tol=1e-6)
     assert cluster.node_seconds > work
-    assert plot(dict.fromkeys(SIZINGS, cluster)).endswith("</svg>\n")
+    assert plot(dict.fromkeys(SIZINGS, told(cluster))).endswith("</svg>\n")
