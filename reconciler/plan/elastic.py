@@ -71,7 +71,7 @@ def plan(draft: Draft) -> None:
     moved = [_move(draft, each, replace(each.demand, pending=wanted[each.name])) for each in seen]
     _prune(draft)
     troubles = [each for each in (*queues, *moved) if each and not isinstance(each, Seen)]
-    if draft.cluster.spec.fleet == "stopped":
+    if _closed(draft):
         groups.sum_up(draft, troubles, "Stopped", "spec.fleet is stopped, and no node is left.")
     else:
         groups.sum_up(draft, troubles, "AtSize", "Every queue has the nodes that its bounds and its jobs ask for.")
