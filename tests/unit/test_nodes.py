@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from node import watch
 from node.lists import Row
+from reconciler import nodes
 from reconciler.demand import Pending, Room, Shape
 from reconciler.nodes import MOST_UNREAD, NodeFacts, NodeRow, NodeState, QueueDemand, facts_of, shapes_of
 from tests.unit.slurm_factories import desired
@@ -138,3 +140,7 @@ def test_the_states_are_those_of_the_rules() -> None:
 def test_what_a_node_of_a_queue_has_is_read_from_what_the_head_node_is_told() -> None:
     assert shapes_of(desired().facts) == {"compute": Shape(2, 3891)}
     assert shapes_of("") == {}
+
+
+def test_the_operator_knows_an_interruption_by_the_word_that_the_node_says() -> None:
+    assert nodes.INTERRUPTED == watch.INTERRUPTED
