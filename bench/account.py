@@ -19,7 +19,8 @@ from moto.dynamodb.models.dynamo_type import DynamoType
 from moto.dynamodb.models.dynamo_type import Item as MotoItem
 
 from reconciler.clients import RETRIES, Clients
-from reconciler.facts import CLUSTER_TAG, STACK_PREFIX
+from reconciler.facts import CLUSTER_TAG, NODE_TAG, STACK_PREFIX
+from reconciler.observe import tags_of
 from reconciler.settings import Settings
 from reconciler.store import ROW, STATE
 
@@ -282,6 +283,8 @@ class Ec2:
         found: Iterable[Item] = (each for there in _asked(asked, self._account.instances) for each in there.values())
         if ids := _filter(asked, "instance-id"):
             found = [each for each in found if each["InstanceId"] in ids]
+        if kinds := _filter(asked, f"tag:{NODE_TAG}"):
+            found = [each for each in found if tags_of(each).get(NODE_TAG) in kinds]
         return ({"Reservations": [{"Instances": page}]} for page in _pages(found, min(size, 1000), 0))
 
     def describe_subnets_pages(self, asked: Item) -> Iterator[Item]:  # noqa: D102

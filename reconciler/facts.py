@@ -22,6 +22,10 @@ NODE_TAG = "muster:node"
 QUEUE_TAG = "muster:queue"
 DELETION_POLICY_TAG = "muster:deletion-policy"
 
+# What the tag of a node says of the head node, and the filter of EC2 for it.
+HEAD = "head"
+HEADS = {"Name": f"tag:{NODE_TAG}", "Values": [HEAD]}
+
 STACK_PREFIX = "muster-"
 
 
@@ -222,7 +226,8 @@ class StackResource:
 class Actual:
     """All that one pass saw. None for the stack means that CloudFormation knows none of that name.
 
-    `nodes` is None where no rows of nodes were asked for.
+    `instances` is the head node alone unless the cluster is being deleted. `nodes` is None where no rows of nodes were
+    asked for.
     """
 
     stack: Stack | None = None
@@ -241,7 +246,7 @@ class Actual:
     @property
     def head(self) -> Instance | None:
         """The head node: the living one if there is one, else the newest that EC2 still shows."""
-        heads = [instance for instance in self.instances if instance.node == "head"]
+        heads = [instance for instance in self.instances if instance.node == HEAD]
         return next((head for head in heads if head.alive), heads[-1] if heads else None)
 
 
@@ -250,7 +255,7 @@ def digest(actual: Actual) -> str:
 
     The pass stores it; the sweep wakes a cluster whose digest is no longer that one. So it holds only what
     DescribeStacks, DescribeAutoScalingGroups, DescribeInstances and their like of AWS Batch say, and not the details
-    a pass asks for.
+    a pass asks for. Of instances it holds the head node alone: of the others their groups tell.
     """
     stack, batch = actual.stack, actual.batch
     seen: dict[str, Any] = {
@@ -267,7 +272,9 @@ def digest(actual: Actual) -> str:
             ]
             for group in actual.groups
         ),
-        "instances": sorted([i.id, i.state, i.private_ip, i.public_ip] for i in actual.instances if i.alive),
+        "instances": sorted(
+            [i.id, i.state, i.private_ip, i.public_ip] for i in actual.instances if i.node == HEAD and i.alive
+        ),
     }
     if batch.environments or batch.queues or batch.definitions:
         seen["batch"] = [

@@ -14,6 +14,7 @@ from reconciler.batch import PROJECT, BatchFacts
 from reconciler.facts import (
     CLUSTER_TAG,
     DELETION_POLICY_TAG,
+    HEADS,
     NODE_TAG,
     OWNER_TAG,
     QUEUE_TAG,
@@ -54,8 +55,9 @@ def observe(
 ) -> Actual:
     """What there is of a cluster of the control plane `owner`. Raises AwsError when AWS does not say.
 
-    `deleting` asks also for what the stack holds and for volumes that may outlive it. `images` are the tags that are
-    wanted in the cluster's repository. `table` is the state table, if it has rows of the cluster's nodes.
+    `deleting` asks also for what the stack holds, for volumes that may outlive it, and for all instances: else the head
+    node is enough, for the groups tell of the others, and there may be thousands. `images` are the tags that are wanted
+    in the cluster's repository. `table` is the state table, if it has rows of the cluster's nodes.
     """
     cluster = record.cluster
     ours = [
@@ -69,7 +71,7 @@ def observe(
             stack=_with_failure(clients, stack) if stack else None,
             change_set=_change_set(clients, stack, record.change_set) if stack and record.change_set else None,
             groups=groups,
-            instances=tuple(_instances(clients, ours)),
+            instances=tuple(_instances(clients, ours if deleting else [*ours, HEADS])),
             volumes=tuple(_volumes(clients, ours)) if deleting and not stack else (),
             resources=tuple(_resources(clients, stack.id)) if deleting and stack else (),
             batch=_batch(clients, owner, record, stack, images, deleting=deleting),

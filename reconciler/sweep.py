@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from reconciler.batch import DEFINITION, PROJECT, QUEUE, BatchFacts, arns
-from reconciler.facts import CLUSTER_TAG, OWNER_TAG, STACK_PREFIX, Actual, Group, Instance, Stack, digest
+from reconciler.facts import CLUSTER_TAG, HEADS, OWNER_TAG, STACK_PREFIX, Actual, Group, Instance, Stack, digest
 from reconciler.observe import asking, group_of, instance_of, stack_of, tags_of
 from reconciler.observe_batch import environment_of, queue_of
 from reconciler.record import ABSENT
@@ -109,14 +109,14 @@ def _known(item: Mapping[str, Any]) -> Known:
 
 def _facts(clients: Clients, owner: str) -> dict[str, Actual]:
     """All that bears this operator's tags, by cluster; and, as in a pass, whatever bears the name of its stack."""
-    stacks, groups, instances = _stacks(clients), _groups(clients, owner), _instances(clients, owner)
+    stacks, groups, heads = _stacks(clients), _groups(clients, owner), _heads(clients, owner)
     batches = _batches(clients, owner, stacks)
-    names = stacks.keys() | groups.keys() | instances.keys() | batches.keys()
+    names = stacks.keys() | groups.keys() | heads.keys() | batches.keys()
     return {
         name: Actual(
             stack=stacks.get(name),
             groups=tuple(groups[name]),
-            instances=tuple(instances[name]),
+            instances=tuple(heads[name]),
             batch=batches.get(name, BatchFacts()),
         )
         for name in names
@@ -179,9 +179,10 @@ def _groups(clients: Clients, owner: str) -> defaultdict[str, list[Group]]:
     return _by_cluster((group, group_of(group)) for page in pages for group in page["AutoScalingGroups"])
 
 
-def _instances(clients: Clients, owner: str) -> defaultdict[str, list[Instance]]:
+def _heads(clients: Clients, owner: str) -> defaultdict[str, list[Instance]]:
+    """The head nodes: as in a pass, their groups tell of the other instances."""
     pages = clients.ec2.get_paginator("describe_instances").paginate(
-        Filters=[{"Name": f"tag:{OWNER_TAG}", "Values": [owner]}], PaginationConfig={"PageSize": 1000}
+        Filters=[{"Name": f"tag:{OWNER_TAG}", "Values": [owner]}, HEADS], PaginationConfig={"PageSize": 1000}
     )
     found = (instance for page in pages for r in page["Reservations"] for instance in r.get("Instances", ()))
     return _by_cluster((instance, instance_of(instance)) for instance in found)

@@ -3,7 +3,7 @@
 from string import ascii_lowercase
 
 from reconciler.cluster import RootVolume
-from reconciler.facts import NODE_TAG
+from reconciler.facts import HEAD, NODE_TAG
 from reconciler.render import iam, network, storage, userdata
 from reconciler.render.context import HEAD_NODE, Context, Json, Resources, attribute, latest, present, ref, tag_list
 
@@ -92,7 +92,7 @@ def resources(context: Context) -> Resources:
     """
     node = context.head
     by_template = node.root_volume.throughput is not None
-    tags = {**context.marks, NODE_TAG: "head", "Name": f"{context.name} head"}
+    tags = {**context.marks, NODE_TAG: HEAD, "Name": f"{context.name} head"}
     address: Resources = {
         ELASTIC_IP: {
             "Type": "AWS::EC2::EIP",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from reconciler.cluster.model import S3Access
-from reconciler.facts import CLUSTER_TAG, NODE_TAG, OWNER_TAG, agent_key, group_name
+from reconciler.facts import CLUSTER_TAG, HEAD, NODE_TAG, OWNER_TAG, agent_key, group_name
 from reconciler.nodes import partition
 from reconciler.render.context import Context, Json, Resources, attribute, present, ref, tag_list
 from reconciler.render.notifications import QUEUE
@@ -105,7 +105,7 @@ def _attach(context: Context, volumes: list[str | Json]) -> list[Json]:
     """The head node attaches its volumes itself; the tags tell it from all other instances."""
     if not volumes:
         return []
-    tags = {CLUSTER_TAG: context.name, OWNER_TAG: context.site.owner, NODE_TAG: "head"}
+    tags = {CLUSTER_TAG: context.name, OWNER_TAG: context.site.owner, NODE_TAG: HEAD}
     arns: list[object] = [{"Fn::Join": ["", [context.site.arn("ec2", "volume/"), volume]]} for volume in volumes]
     itself = {"StringEquals": {f"aws:ResourceTag/{key}": value for key, value in tags.items()}}
     # The keys of the user's volumes are his to name or, of those that exist already, not known here.

@@ -1,5 +1,6 @@
 """What a pass reads of AWS: one call a service, more only where something is the matter."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -58,7 +59,7 @@ def test_a_cluster_is_seen_by_one_call_a_service(made: Plane) -> None:
     assert there.head is not None
     assert (there.head.id, there.head.state) == (made.head, "running")
     assert there.head.private_ip
-    assert {instance.node for instance in there.instances} == {"head", "compute"}
+    assert there.instances == (there.head,), "the group tells of the others"
     assert made.calls == {"DescribeStacks": 1, "DescribeAutoScalingGroups": 1, "DescribeInstances": 1}
 
 
@@ -69,11 +70,18 @@ def tagged(tags: list[dict[str, str]], subnet: str) -> str:
 
 
 def test_what_bears_anothers_tags_is_not_seen(plane: Plane) -> None:
-    mine = tagged(OURS, plane.subnet)
-    tagged(THEIRS, plane.subnet)
-    tagged([{"Key": "muster:cluster", "Value": "other"}, OURS[1]], plane.subnet)
+    head = {"Key": "muster:node", "Value": "head"}
+    mine = tagged([*OURS, head], plane.subnet)
+    tagged([*THEIRS, head], plane.subnet)
+    tagged([{"Key": "muster:cluster", "Value": "other"}, OURS[1], head], plane.subnet)
     tagged([{"Key": "Name", "Value": "a stranger"}], plane.subnet)
     assert [instance.id for instance in seen(plane).instances] == [mine]
+
+
+def test_all_instances_are_seen_of_a_cluster_that_goes(plane: Plane) -> None:
+    nodes = {tagged([*OURS, {"Key": "muster:node", "Value": kind}], plane.subnet) for kind in ("head", "compute")}
+    nodes.add(tagged(OURS, plane.subnet))
+    assert {instance.id for instance in seen(plane, deleting=True).instances} == nodes
 
 
 def test_a_stack_of_another_is_seen_for_what_it_is(plane: Plane) -> None:
@@ -345,6 +353,7 @@ def test_and_nothing_else() -> None:
         actual(groups=(group("b"), group("a")), instances=(head(id="i-2"), head())),
         actual(groups=(group("a", activity="Failed"), group("b")), instances=(head(), head(id="i-2"))),
         actual(groups=base.groups, instances=(*base.instances, head("terminated", id="i-3"))),
+        actual(groups=base.groups, instances=(*base.instances, replace(head(id="i-4"), node="compute"))),
     ]
     assert digests(base, *same) == 1
 

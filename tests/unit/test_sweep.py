@@ -256,9 +256,9 @@ def test_250_clusters_take_a_handful_of_calls(plane: Plane) -> None:
     assert plane.clients.calls == {"Scan": 1, "Query": 1, "DescribeComputeEnvironments": 1, "SendMessageBatch": 1}
     assert (stacks.pages, groups.pages, instances.pages) == (3, 3, 1)
     assert calls == 11
-    assert (
-        groups.request["Filters"] == instances.request["Filters"] == [{"Name": "tag:muster:owner", "Values": [OWNER]}]
-    )
+    ours = [{"Name": "tag:muster:owner", "Values": [OWNER]}]
+    assert groups.request["Filters"] == ours
+    assert instances.request["Filters"] == [*ours, {"Name": "tag:muster:node", "Values": ["head"]}]
 
 
 def test_all_pages_of_the_tables_are_read(plane: Plane) -> None:
