@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from reconciler.batch import DEFINITION, PROJECT, QUEUE, BatchFacts, arns
 from reconciler.facts import CLUSTER_TAG, HEADS, OWNER_TAG, STACK_PREFIX, Actual, Group, Instance, Stack, digest
-from reconciler.observe import asking, group_of, instance_of, stack_of, tags_of
+from reconciler.observe import Filters, asking, group_of, instance_of, stack_of, tags_of
 from reconciler.observe_batch import environment_of, queue_of
 from reconciler.record import ABSENT
 from reconciler.store import cluster_of, content_hash, decode, encode, partition
@@ -181,9 +181,8 @@ def _groups(clients: Clients, owner: str) -> defaultdict[str, list[Group]]:
 
 def _heads(clients: Clients, owner: str) -> defaultdict[str, list[Instance]]:
     """The head nodes: as in a pass, their groups tell of the other instances."""
-    pages = clients.ec2.get_paginator("describe_instances").paginate(
-        Filters=[{"Name": f"tag:{OWNER_TAG}", "Values": [owner]}, HEADS], PaginationConfig={"PageSize": 1000}
-    )
+    ours: Filters = [{"Name": f"tag:{OWNER_TAG}", "Values": [owner]}, HEADS]
+    pages = clients.ec2.get_paginator("describe_instances").paginate(Filters=ours, PaginationConfig={"PageSize": 1000})
     found = (instance for page in pages for r in page["Reservations"] for instance in r.get("Instances", ()))
     return _by_cluster((instance, instance_of(instance)) for instance in found)
 

@@ -4,7 +4,8 @@ Those are machines that the setting `machines` matches when they are launched: a
 ``muster:cluster``), or of clusters and kinds of nodes (tag ``muster:node``), such as ``demo/head``. What a machine is
 made of is in `local.machine`: a root file system that is this host's, under a layer of the machine's own;
 an eth0 with the address of its record on a bridge of its VPC; the metadata service and AWS's endpoint inside. A stop
-ends the processes and keeps the files, a start boots again, the end of the instance removes all.
+ends the processes and keeps the files, a start boots again, and so does RebootInstances, of which no state tells; the
+end of the instance removes all.
 
 All is done in threads, one a machine, so that nobody who calls EC2 waits for it. ``GET /_local/machines`` tells of all.
 """
@@ -189,6 +190,12 @@ class Machines:
             if state == "terminated":
                 self._ending.append(self._running.pop(instance_id))
 
+    def reboot(self, instance_id: str) -> None:
+        """An instance goes down and comes up again, and is running all the while (RebootInstances)."""
+        if machine := self._running.get(instance_id):
+            machine.halt(forget=False)
+            machine.boot()
+
     def has_been(self, instance_id: str) -> bool:
         """Whether the instance is a machine, or was one until it was terminated."""
         return instance_id in self._ever
@@ -211,6 +218,15 @@ machines = Machines()
 def register() -> None:
     """Hear of instances."""
     state_listeners.append(machines.on_state)
+    original = ec2._ACTION_MAP["RebootInstances"]
+
+    def reboot(p: dict[str, Any]) -> Any:
+        answer = original(p)
+        for instance_id in ec2._parse_member_list(p, "InstanceId") if answer[0] == 200 else []:
+            machines.reboot(instance_id)
+        return answer
+
+    ec2._ACTION_MAP["RebootInstances"] = reboot
 
 
 def answer(_method: str, _body: bytes) -> tuple[int, bytes]:

@@ -49,6 +49,17 @@ class Slurm(SlurmCluster):
         """Whether a condition of the cluster is True."""
         return self.cluster.condition(kind).get("status") == "True"
 
+    def boot(self) -> int:
+        """Another number after each boot of the head node; 0 while it is off."""
+        return self.aws.machines()[self.head]["pid"]
+
+    def answers(self, *command: str) -> bool:
+        """Whether a command succeeds on the head node."""
+        try:
+            return bool(self.type(*command))
+        except CommandError:
+            return False
+
     def until(self, what: str, seen: Callable[[], T | None]) -> T:
         """Look again and again until `seen` finds something; a failure tells all there is to know."""
         started = time.monotonic()

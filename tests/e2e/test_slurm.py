@@ -5,7 +5,7 @@ Each scenario ends with all jobs done or explained, the three lists equal, and n
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -164,6 +164,36 @@ def test_the_head_nodes_agent_killed_midway_goes_on(slurm: Slurm) -> None:
     slurm.until("nodes on their way", lambda: slurm.members("small"))
     slurm.type("pkill", "--signal=KILL", "--full", "node.pyz head")
     slurm.until_job(job, "COMPLETED")
+
+
+def reboot(slurm: Slurm) -> None:
+    slurm.world.client("ec2").reboot_instances(InstanceIds=[slurm.head])
+
+
+def stop_and_start(slurm: Slurm) -> None:
+    """By hand; the status says so meanwhile."""
+    ec2 = slurm.world.client("ec2")
+    ec2.stop_instances(InstanceIds=[slurm.head])
+    slurm.until("its condition", lambda: slurm.cluster.condition("HeadNodeReady").get("reason") == "HeadNodeDown")
+    ec2.start_instances(InstanceIds=[slurm.head])
+
+
+@pytest.mark.parametrize("go_away", [reboot, stop_and_start])
+def test_a_head_node_that_was_away_finds_its_jobs_and_nodes_again(
+    slurm: Slurm, go_away: Callable[[Slurm], None]
+) -> None:
+    job = slurm.submit("until [ -e /tmp/go ]; do sleep 0.2; done")
+    node, after = busy_node(slurm), slurm.submit("true", f"--dependency=afterok:{job}")
+    boot = slurm.boot()
+    go_away(slurm)
+    slurm.until("another boot", lambda: slurm.boot() not in (0, boot))
+    slurm.until("Slurm", lambda: slurm.answers("scontrol", "ping"))
+    assert slurm.job(job) == ["RUNNING"]
+    slurm.type("touch", "/tmp/go", instance=node)
+    for each in (job, after):
+        slurm.until_job(each, "COMPLETED")
+    assert "Restarts=0" in slurm.type("scontrol", "show", "job", job)
+    slurm.until("readiness", lambda: slurm.holds("Ready"))
 
 
 def test_a_fleet_that_is_stopped_lets_its_jobs_end_and_takes_no_others_until_it_is_started(slurm: Slurm) -> None:
