@@ -237,5 +237,19 @@ def test_a_queue_that_is_taken_out_goes_after_its_job_and_may_come_again(slurm: 
     slurm.until_job(slurm.submit("true", "--partition=large"), "COMPLETED")
 
 
+def test_a_queue_that_is_taken_out_without_consent_serves_until_it_has_no_job(slurm: Slurm) -> None:
+    job = slurm.submit("until [ -e /tmp/go ]; do sleep 0.2; done", "--partition=large")
+    node = busy_node(slurm)
+    whole = spec(slurm.world)
+    slurm.cluster.put({**whole, "queues": whole["queues"][:1]})
+    slurm.until("the hold", lambda: slurm.cluster.condition("StackReady").get("reason") == "ConsentRequired")
+    slurm.until_job(slurm.submit("true", "--partition=large"), "COMPLETED")
+    assert slurm.job(job) == ["RUNNING"]
+    assert slurm.rows()[node]["state"] == "ready"
+    slurm.type("touch", "/tmp/go", instance=node)
+    slurm.until_job(job, "COMPLETED")
+    slurm.until("the end of the queue", lambda: "large" not in slurm.groups() and "large" not in partitions(slurm))
+
+
 def partitions(slurm: Slurm) -> list[str]:
     return slurm.type("sinfo", "--all", "--noheader", "--format=%R").split()
