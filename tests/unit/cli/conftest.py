@@ -11,6 +11,7 @@ import boto3
 import pytest
 import yaml
 from moto import mock_aws
+from typer import main, testing
 from typer.testing import CliRunner
 
 from cli.main import app
@@ -41,6 +42,10 @@ def stack_of(outputs: Mapping[str, str]) -> str:
             "Outputs": {name: {"Value": value} for name, value in outputs.items()},
         }
     )
+
+
+# The command of an app, which takes longer to make than to run.
+testing._get_command = functools.cache(main.get_command)
 
 
 @functools.cache
