@@ -1,6 +1,10 @@
 """cfn-lint, which knows the schemas of all resource types, in this process."""
 
-from cfnlint.api import ManualArgs, lint
+from functools import cache
+
+from cfnlint.config import ConfigMixIn, ManualArgs
+from cfnlint.decode.decode import decode_str
+from cfnlint.runner import Runner
 
 from reconciler.cluster import Cluster
 from tests.unit.render.support import rendered
@@ -15,10 +19,17 @@ IGNORED = {
 MADE_UP = ("E3628",)
 
 
+@cache
+def _linter(*ignored: str) -> Runner:
+    """Kept: to load its rules takes as long as to apply them."""
+    return Runner(ConfigMixIn(**ManualArgs(regions=["us-east-1"], ignore_checks=[*IGNORED, *ignored])))
+
+
 def faults_of(template: str, *ignored: str) -> list[str]:
     """What cfn-lint has against a template, but for its checks that are ignored."""
-    config = ManualArgs(regions=["us-east-1"], ignore_checks=[*IGNORED, *ignored])
-    return [str(match) for match in lint(template, config=config)]
+    decoded, errors = decode_str(template)
+    assert decoded is not None, errors
+    return [str(match) for match in [*errors, *_linter(*ignored).validate_template(decoded)]]
 
 
 def check_lint(cluster: Cluster, *ignored: str) -> None:
