@@ -169,10 +169,17 @@ def canonical(state: State) -> State:
     """The workers are alike: of two states that differ by their order alone, one."""
     if order(state.workers[0]) <= order(state.workers[1]):
         return state
-    swapped = [queue._replace(holder=OTHER[queue.holder]) for queue in state.queues]
-    record = state.record._replace(owner=OTHER[state.record.owner], pending=other_way(state.record.pending))
-    one, other = (worker._replace(pending=other_way(worker.pending)) for worker in state.workers)
-    return state._replace(workers=(other, one), queues=(swapped[0], swapped[1]), record=record)
+    wakes, background = state.queues
+    queues = Queue(wakes.messages, OTHER[wakes.holder]), Queue(background.messages, OTHER[background.holder])
+    version, fence, owner, pending = state.record
+    record = Record(version, fence, OTHER[owner], other_way(pending))
+    one, other = state.workers
+    return State(state.spec, queues, (mirrored(other), mirrored(one)), record, *state[4:])
+
+
+@cache
+def mirrored(worker: Worker) -> Worker:
+    return worker._replace(pending=other_way(worker.pending))
 
 
 @cache
@@ -180,6 +187,7 @@ def order(worker: Worker) -> tuple[object, ...]:
     return (*worker[:5], sorted(worker.pending), worker.unsettled)
 
 
+@cache
 def other_way(workers: frozenset[int]) -> frozenset[int]:
     return frozenset(OTHER[each] for each in workers)
 
@@ -360,14 +368,16 @@ def send(state: State, number: int) -> State:
     """A message behind one that nobody has received yet asks for nothing more, and is left out: it could only help."""
     queue = state.queues[number]
     waiting = queue.messages - (queue.holder != NOBODY)
-    return state if waiting else put(state, number, queue._replace(messages=queue.messages + 1))
+    return state if waiting else put(state, number, Queue(queue.messages + 1, queue.holder))
 
 
 def put(state: State, number: int, queue: Queue) -> State:
     wakes, background = state.queues
-    return state._replace(queues=(queue, background) if number == WAKES else (wakes, queue))
+    queues = (queue, background) if number == WAKES else (wakes, queue)
+    return State(state.spec, queues, *state[2:])
 
 
 def to(state: State, me: int, worker: Worker) -> State:
     one, other = state.workers
-    return state._replace(workers=(worker, other) if me == 0 else (one, worker))
+    workers = (worker, other) if me == 0 else (one, worker)
+    return State(state.spec, state.queues, workers, *state[3:])
