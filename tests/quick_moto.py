@@ -1,4 +1,4 @@
-"""moto and botocore do much again that needs to be done once, which takes most of their time and is cut short here.
+"""moto does much again for each call that needs to be done once, which takes most of its time and is cut short here.
 
 - For each attribute of each answer it tries a list of spellings and aliases. The list hangs on the attribute and the
   class of the object alone.
@@ -6,7 +6,6 @@
 - For each call it lists the methods of a class, and turns the name of the operation into that of a method.
 - It weighs an item anew with each attribute that the item gets, and copies tables and items by way of `copy.deepcopy`.
 - At each start it registers a thousand URLs for the sake of `requests`, by which nothing here asks.
-- botocore reads the descriptions of all services anew for each session, and the `muster` command makes its own.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,8 +13,6 @@ from copy import deepcopy
 from functools import cache
 from typing import Any
 
-from botocore import session
-from botocore.loaders import create_loader
 from moto.core import models, responses, utils
 from moto.core.constants import MISSING
 from moto.core.serialize import AttributePicker, AttributePickerContext, ResponseSerializer
@@ -44,7 +41,6 @@ def install() -> None:
     responses.method_names_from_class = cache(utils.method_names_from_class)
     responses.camelcase_to_underscores = cache(utils.camelcase_to_underscores)
     models.RESPONSES_METHODS.clear()
-    session.create_loader = cache(create_loader)
     DynamoType.__deepcopy__ = lambda self, memo: _copied(self)
     in_json = DynamoType.to_regular_json
     DynamoType.to_regular_json = lambda self: _in_json(self, in_json)

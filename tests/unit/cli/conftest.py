@@ -10,6 +10,8 @@ from typing import Any
 import boto3
 import pytest
 import yaml
+from botocore import session
+from botocore.loaders import create_loader
 from moto import mock_aws
 from typer import main, testing
 from typer.testing import CliRunner
@@ -44,8 +46,10 @@ def stack_of(outputs: Mapping[str, str]) -> str:
     )
 
 
-# The command of an app, which takes longer to make than to run.
+# The command of an app takes longer to make than to run, and the descriptions of services, which each session of
+# botocore reads anew, to read than to use. A client changes them, so that what proxies AWS has to have its own.
 testing._get_command = functools.cache(main.get_command)
+session.create_loader = functools.cache(create_loader)
 
 
 @functools.cache
