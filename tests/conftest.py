@@ -2,6 +2,7 @@
 
 import os
 
+import pytest
 from hypothesis import settings
 
 from tests.quick_moto import install as install_quick_moto
@@ -34,3 +35,20 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 install_quick_moto()
+
+
+# The files that take longest, the longest first: in several processes, the last to start decides when all are done.
+LONGEST = (
+    "tests/e2e/test_slurm.py",
+    "tests/e2e/test_batch.py",
+    "tests/e2e/test_faults.py",
+    "tests/e2e/test_stack_statuses.py",
+    "tests/e2e/test_triggers.py",
+    "tests/e2e/test_consent.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, the others as they were."""
+    places = {path: place for place, path in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONGEST)))
