@@ -40,8 +40,8 @@ PEERS_IDLE_TIME = 600.0
 # Users of a cluster, and the traces of each number: those of the figures, and others, on which no rule was tried.
 LOADS, SEEDS, OTHERS = (3, 12, 36), (1, 2), (3, 4, 5, 6, 7, 8)
 # Seconds: from a change at the scheduler to the group's new size (agent, stream, pass), from a node's word to the
-# scheduler's list, and between two passes of the agent, which by itself sees no row that the operator wrote.
-REACTION, JOINING, PAUSE = 3.0, 2.0, 10.0
+# scheduler's list, and between two looks of the agent at the scheduler and for nodes that are to go.
+REACTION, JOINING, POLL = 2.5, 2.0, 1.0
 # The peer's loops; between two looks of a node that the scheduler does not know yet; while it is locked before it goes.
 ASK, TELL, WATCH, RETRY, LOCK = 60.0, 30.0, 60.0, 10.0, 15.0
 DAY = 86_400.0
@@ -291,8 +291,8 @@ class Muster:
         cluster.weight = self._rank
 
     def _rank(self, node: Node) -> int:
-        """The agent's of its last pass."""
-        looked = self.cluster.now - PAUSE / 2
+        """The agent's of its last pass, which follows whatever changes at the scheduler."""
+        looked = self.cluster.now - POLL
         return rank(Seen(Host.BUSY, node.since), looked) if node.jobs and node.since <= looked else LAST
 
     def _look_at(self, when: float) -> None:
@@ -310,6 +310,7 @@ class Muster:
             booting=tuple(name for name, node in names.items() if node.usable > cluster.now),
             draining=tuple(name for name, node in names.items() if node.locked),
             desired=len(names),
+            begun=tuple(node.launched for node in names.values() if node.usable > cluster.now),
         )
         rooms = tuple(Room(node.free) for node in there.values() if node.jobs)
         demand = QueueDemand(pending=tuple(like(cluster.waiting)), rooms=rooms)
@@ -321,9 +322,9 @@ class Muster:
             self._look_at(max(planned.next_idle, cluster.now + 1))
 
     def _drain(self, node: Node) -> None:
-        """Draining, drained and ended: the agent sees it at its next pass, and the operator its word."""
+        """Draining, drained and ended: the agent sees it at one look, that it has no job at the next; then its word."""
         cluster, node.locked = self.cluster, True
-        cluster.at(cluster.now + cluster.chance.uniform(0, PAUSE) + REACTION, lambda: cluster.end(node))
+        cluster.at(cluster.now + cluster.chance.uniform(0, POLL) + POLL + REACTION, lambda: cluster.end(node))
 
 
 class ParallelCluster:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from node import demand, ranks
 from node.facts import FactsError, parse_facts
-from node.lists import Deed, Host, Known, Member, Row, Seen, Task, free_names, tasks
+from node.lists import UP, Deed, Host, Known, Member, Row, Seen, Task, free_names, tasks
 from node.machine import MachineError
 from node.rows import NodeRow, side_by_side
 from node.scheduler import HostState, Jobs, Scheduler, SchedulerError
@@ -29,7 +29,10 @@ LOG = logging.getLogger(__name__)
 
 # Seconds: how long to wait for a message, the longest between two passes, between two signs of life, and between two
 # tries after a pass that broke.
-POLL, PAUSE, SIGN, BACKOFF = 2, 10.0, 60.0, 60.0
+POLL, PAUSE, SIGN, BACKOFF = 1, 10.0, 60.0, 60.0
+# Seconds without jobs for which it is looked at each poll whether a node is to go. Who has been idle for longer is in
+# no hurry.
+LATELY = 600.0
 SAY = {
     Deed.SAY_READY: Row.READY,
     Deed.SAY_DRAINING: Row.DRAINING,
@@ -127,13 +130,27 @@ class Head:
             self.prepared = True
 
     def _stirred(self) -> bool:
-        """Whether the scheduler shows anything else than at the last pass. To ask it may take a tenth of the time."""
+        """Whether the scheduler shows anything else than at the last pass. To ask may take a tenth of the time."""
         if self.clock() - self.asked < 10 * self.cost:
             return False
         try:
-            return self._ask() != self.last
+            look = self._ask()
+            return look != self.last or self._is_to_lock(look)
         except SchedulerError:
             return False
+
+    def _is_to_lock(self, look: Look) -> bool:
+        """Whether the operator asks for a node that the scheduler still uses; nothing else tells of it.
+
+        The rows are read where nodes have got idle of late, which cost until they are ended.
+        """
+        begun = self.clock()
+        if not any(begun - since < LATELY for since in (self.idle or {}).values()):
+            return False
+        rows = self.table.look().nodes.values()
+        self.cost += self.clock() - begun
+        draining = (look.hosts.get(row.name) for row in rows if row.state is Row.DRAINING)
+        return any(host is not None and host.state in UP for host in draining)
 
     def _ask(self) -> Look:
         begun = self.clock()

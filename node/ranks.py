@@ -13,7 +13,7 @@ from node.scheduler import HostState
 
 # Seconds with jobs, without a break, from which on a host comes before those that have had theirs for less. Few steps:
 # among hosts of the same rank the scheduler fills gaps, and each change is a command.
-STEPS = (600.0, 3600.0)
+STEPS = (300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0)
 # The rank of hosts without jobs, which new ones have from the start.
 LAST = len(STEPS) + 2
 

@@ -21,6 +21,11 @@ class Shape:
         pairs = ((self.cpus, node.cpus), (self.memory, node.memory), (self.gpus, node.gpus))
         return max(want / have for want, have in pairs if have)
 
+    def least_of(self, node: "Shape") -> float:
+        """The least of its shares in what a node has."""
+        pairs = ((self.cpus, node.cpus), (self.memory, node.memory), (self.gpus, node.gpus))
+        return min((have / all_ for have, all_ in pairs if all_), default=0.0)
+
     def less(self, part: "Shape", times: int = 1) -> "Shape":
         """What is left when so many parts are taken."""
         return Shape(self.cpus - times * part.cpus, self.memory - times * part.memory, self.gpus - times * part.gpus)

@@ -11,8 +11,9 @@ from reconciler.pins import Pins
 SLURM = "slurm"
 # In percent. What Slurm gives out of a machine's memory: the kernel and the daemons have the rest.
 MEMORY = 95
-# Seconds that idle nodes share before they go, where the spec says nothing: about what the boot of one takes.
-IDLE_TIME = 90
+# Seconds that idle nodes share before they go, where the spec says nothing: a part of what the boot of one takes, for
+# few are used again.
+IDLE_TIME = 30
 
 
 def is_slurm(cluster: Cluster) -> bool:

@@ -185,8 +185,8 @@ class Spec(Model):
         ge=0,
         le=10080,
         description=(
-            "Minutes without a job after which a node goes, down to `minSize`; 0: at once. Only with slurm. Default: a"
-            " minute and a half for one idle node; of several, each goes after its share of that."
+            "Minutes without a job after which a node goes, down to `minSize`; 0: at once. Only with slurm. Default:"
+            " half a minute for one idle node; of several, each goes after its share of that, sooner beside free room."
         ),
     )
     fleet: Literal["running", "stopped"] = Field(

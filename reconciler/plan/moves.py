@@ -12,12 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from reconciler.demand import Shape
 from reconciler.nodes import QueueDemand
-from reconciler.plan.sizing import Fleet, Need, need, next_surplus, surplus
+from reconciler.plan.sizing import Fleet, Need, Patience, ahead, beside, need, next_surplus, surplus
 from reconciler.plan.tally import Tally
 
 # Nodes of a queue that are drained or ended in one pass: each is a call, a pass is short, and it costs as many reads of
 # all nodes as there are passes.
 MOST_AT_ONCE = 200
+AT_ONCE = Patience(float("-inf"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,15 @@ def moves(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits,
     room = max(limits.max - len(tally.draining) - tally.staying, 0)
     lacking = max(limits.min - tally.staying, 0)
     launching = not limits.closed and limits.launching and not limits.frozen
-    new = min(max(needs.new, lacking), room) if launching else 0
+    wanted = needs.new + (ahead(tally.begun, now) if needs.new and limits.shared else 0)
+    new = min(max(wanted, lacking), room) if launching else 0
     ending = (*tally.drained, *tally.failed)[:MOST_AT_ONCE]
     replaced, removed = ending[:new], ending[new:]
     # While there are more to be ended than one pass ends, those that come later are what comes in their place.
     grows = max(new - tally.ending, 0)
     capacity = _capacity(tally, limits)
-    drains, next_idle = ({}, None) if new or limits.frozen else _drains(tally, needs, limits, capacity, now)
+    patience = Patience(limits.idle_time, limits.shared, beside(demand.rooms, node) if node else 0.0)
+    drains, next_idle = ({}, None) if new or limits.frozen else _drains(tally, needs, limits, capacity, patience, now)
     return Moves(
         desired=capacity + grows,
         grows=grows,
@@ -105,7 +108,7 @@ def _capacity(tally: Tally, limits: Limits) -> int:
 
 
 def _drains(
-    tally: Tally, needs: Need, limits: Limits, capacity: int, now: float
+    tally: Tally, needs: Need, limits: Limits, capacity: int, patience: Patience, now: float
 ) -> tuple[dict[str, tuple[str, ...]], float | None]:
     """Who is drained, by the reason; and when the next idle node could be, having been so for long enough."""
     if limits.closed:
@@ -115,16 +118,16 @@ def _drains(
         return _reasons([(f"the queue may have {limits.max} nodes", list(_all(tally))[:excess])]), None
     keep = max(needs.used, limits.min - len(tally.busy))
     old_idle = [node for node in tally.idle if node.name in tally.outdated]
-    spare_old = surplus(old_idle, max(keep - len(tally.idle) + len(old_idle), 0), now, float("-inf"))
+    spare_old = surplus(old_idle, max(keep - len(tally.idle) + len(old_idle), 0), now, AT_ONCE)
     left = [node for node in tally.idle if node.name not in spare_old]
-    long_idle = surplus(left, keep, now, limits.idle_time, shared=limits.shared)
+    long_idle = surplus(left, keep, now, patience)
     turn = list(_in_turn(tally, limits, {*spare_old, *long_idle}))
     stay = [node for node in left if node.name not in {*long_idle, *turn}]
     drains = [
         ("its launch template has a newer version", (*spare_old, *turn)),
         ("idle and not needed" if limits.shared else f"idle for {limits.idle_time / 60:g} minutes", long_idle),
     ]
-    return _reasons(drains), next_surplus(stay, keep, now, limits.idle_time, shared=limits.shared)
+    return _reasons(drains), next_surplus(stay, keep, now, patience)
 
 
 def _all(tally: Tally) -> Iterator[str]:

@@ -90,6 +90,20 @@ def need(pending: Sequence[Pending], fleet: Fleet, most: int, *, grows: bool = T
     return Need(packing.opened, fleet.free - packing.whole, tuple(waiting), unfit)
 
 
+# Seconds for which nodes have booted that are of a stream, and the most that are launched ahead.
+STREAM, MOST_AHEAD = (4.0, 60.0), 4
+
+
+def ahead(begun: Sequence[float], now: float) -> int:
+    """Nodes to launch beyond those that jobs need, where nodes are needed again and again; `begun` is when boots did.
+
+    Jobs that have come for a while are likely to go on to, and need not each wait for a boot of their own. One launch
+    is no stream yet, and neither are nodes that were all launched a moment ago.
+    """
+    first, last = STREAM
+    return min(max(sum(first <= now - at <= last for at in begun) - 1, 0), MOST_AHEAD)
+
+
 @dataclass(frozen=True, slots=True)
 class Idle:
     """A node without jobs, and since when (seconds since the epoch)."""
@@ -98,29 +112,46 @@ class Idle:
     since: float
 
 
-def surplus(idle: Sequence[Idle], keep: int, now: float, idle_time: float, *, shared: bool = False) -> tuple[str, ...]:
-    """The nodes that may go, the longest without jobs first, while `keep` others stay."""
-    return tuple(node.name for when, node in _ends(idle, keep, idle_time, shared=shared) if when <= now)
-
-
-def next_surplus(
-    idle: Sequence[Idle], keep: int, now: float, idle_time: float, *, shared: bool = False
-) -> float | None:
-    """When the next node may go of those that may not yet (seconds since the epoch)."""
-    return min((when for when, _ in _ends(idle, keep, idle_time, shared=shared) if when > now), default=None)
-
-
-def _ends(idle: Sequence[Idle], keep: int, idle_time: float, *, shared: bool) -> Iterator[tuple[float, Idle]]:
-    """When those may go that are not kept: after `idle_time` seconds without jobs.
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a node without jobs stays (seconds).
 
     `shared`: so long only one of them, and of several that are left each for its part of the time. One is worth having
     when the next jobs come; of many that one burst of jobs has left hardly any will be needed before they have cost
-    what it costs to boot another.
+    what it costs to boot another. What is free on nodes with jobs, in `beside` whole nodes, is as good for the next
+    jobs, and takes its part.
     """
+
+    idle_time: float
+    shared: bool = False
+    beside: float = 0.0
+
+    def of(self, spare: int) -> float:
+        """Of the first to go of so many nodes that nobody needs."""
+        return self.idle_time / (spare + self.beside) if self.shared else self.idle_time
+
+
+def beside(rooms: Sequence[Room], node: Shape) -> float:
+    """What is free on nodes with jobs, in whole nodes, by what is scarcest on each."""
+    return sum(room.count * room.free.least_of(node) for room in rooms)
+
+
+def surplus(idle: Sequence[Idle], keep: int, now: float, patience: Patience) -> tuple[str, ...]:
+    """The nodes that may go, the longest without jobs first, while `keep` others stay."""
+    return tuple(node.name for when, node in _ends(idle, keep, patience) if when <= now)
+
+
+def next_surplus(idle: Sequence[Idle], keep: int, now: float, patience: Patience) -> float | None:
+    """When the next node may go of those that may not yet (seconds since the epoch)."""
+    return min((when for when, _ in _ends(idle, keep, patience) if when > now), default=None)
+
+
+def _ends(idle: Sequence[Idle], keep: int, patience: Patience) -> Iterator[tuple[float, Idle]]:
+    """When those may go that are not kept."""
     oldest = sorted(idle, key=lambda node: (node.since, node.name))
     spare = max(len(idle) - keep, 0)
     for place, node in enumerate(oldest[:spare]):
-        yield node.since + (idle_time / (spare - place) if shared else idle_time), node
+        yield node.since + patience.of(spare - place), node
 
 
 def _size(job: Pending, node: Shape) -> tuple[bool, int, float, Shape]:

@@ -18,9 +18,9 @@ THERE = (MemberStep.COMING, MemberStep.USABLE)
 class Tally:
     """The members of a queue's group that are there, each in one of the lists; `rowless` have nothing known of them.
 
-    `fresh` are ready, and the scheduler's word is from before. `desired` is the group's capacity, `unborn` what of it
-    is asked for and not there yet; of the `parked`, which somebody has set aside, nothing else is counted. `outdated`
-    are members of an older launch template.
+    `fresh` are ready, and the scheduler's word is from before. `begun` is since when the booting ones boot (seconds).
+    `desired` is the group's capacity, `unborn` what of it is asked for and not there yet; of the `parked`, which
+    somebody has set aside, nothing else is counted. `outdated` are members of an older launch template.
     """
 
     idle: tuple[Idle, ...] = ()
@@ -33,6 +33,7 @@ class Tally:
     failed: tuple[str, ...] = ()
     desired: int = 0
     unborn: int = 0
+    begun: tuple[float, ...] = ()
     parked: int = 0
     outdated: frozenset[str] = frozenset()
 
@@ -86,6 +87,7 @@ def count(group: Group, rows: Mapping[str, NodeRow], demand: QueueDemand, told: 
         drained=by_state[NodeState.DRAINED],
         failed=by_state[NodeState.FAILED],
         desired=group.desired,
+        begun=tuple(row.since for row in known if row.state is NodeState.BOOTING),
         unborn=max(group.desired - len(there), 0),
         parked=sum(1 for member in group.members if member.step is MemberStep.PARKED),
         outdated=frozenset(member.id for member in group.members if group.is_outdated(member)),

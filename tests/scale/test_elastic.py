@@ -6,7 +6,20 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from bench.elastic import PEERS_IDLE_TIME, SIZINGS, Cluster, Job, Moment, Node, live, plot, scaling, told, trace
+from bench.elastic import (
+    IDLE_TIME,
+    PEERS_IDLE_TIME,
+    SIZINGS,
+    Cluster,
+    Job,
+    Moment,
+    Node,
+    live,
+    plot,
+    scaling,
+    told,
+    trace,
+)
 from reconciler.demand import Shape
 
 ONE = Shape(1, 100)
@@ -46,7 +59,7 @@ def test_a_job_is_run_and_its_node_goes(name: str) -> None:
     cluster = live([Job(100, 300, ONE)], SIZINGS[name], 1)
     assert cluster.launches == 1
     assert 57 < cluster.waits[0] < 122 + 60 + 30
-    assert 300 + 57 + 90 < cluster.node_seconds < 300 + 122 + 30 + PEERS_IDLE_TIME + 2 * 60
+    assert 300 + 57 + IDLE_TIME < cluster.node_seconds < 300 + 122 + 30 + PEERS_IDLE_TIME + 2 * 60
     assert math.isclose(cluster.paid["used"], 300 / 16)
 
 

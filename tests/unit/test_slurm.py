@@ -83,6 +83,6 @@ def test_shapes_are_needed_for_slurm_alone() -> None:
     assert required_shapes(cluster(queues=queues)) == set()
 
 
-def test_an_idle_node_stays_for_the_time_of_a_boot_or_as_long_as_asked() -> None:
-    assert idle_seconds(cluster(**SLURM).spec) == 90
+def test_an_idle_node_stays_for_a_moment_or_as_long_as_asked() -> None:
+    assert idle_seconds(cluster(**SLURM).spec) == 30
     assert idle_seconds(cluster(**SLURM, idleTime=10).spec) == 600

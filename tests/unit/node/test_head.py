@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.groups import Belonging
-from node.head import BACKOFF, PAUSE, POLL, SIGN
+from node.head import BACKOFF, LATELY, PAUSE, POLL, SIGN
 from node.lists import GRACE, PATIENCE, Host, Member, Row
+from node.ranks import LAST
 from node.scheduler import Jobs
 from tests.unit.node.world import CPU, NOW, World, host
 
@@ -241,12 +242,35 @@ def test_a_slow_scheduler_is_asked_less_often() -> None:
     agent = world.head()
     agent.turn(no_wait)
     world.calls.clear()
-    while world.now < agent.asked + 5 - 2:
+    while world.now < agent.asked + 5 - POLL:
         agent.turn(no_wait)
     assert "waiting" not in world.calls
     world.jobs = [JOB]
     agent.turn(no_wait)
     assert world.calls["look"] == 1
+
+
+@pytest.mark.parametrize(("idle", "most"), [(0.0, 3 * POLL), (LATELY, PAUSE + 2 * POLL)])
+def test_a_node_that_is_to_go_is_drained_soon(idle: float, most: float) -> None:
+    """Nothing tells of a row that the operator has marked. One that has been idle for long is in no hurry."""
+    world = World()
+    world.put("i-1", "cpu-1", Row.READY)
+    world.launch("i-1", Member.SERVING)
+    world.register("cpu-1")
+    agent = world.head()
+    agent.look()
+    world.now += idle
+    agent.look()
+    world.rows["i-1"] = replace(world.rows["i-1"], state=Row.DRAINING)
+    asked = world.now
+    while states(world) != {"i-1": "drained"}:
+        agent.turn(no_wait)
+    assert world.now - asked <= most
+    assert world.hosts_of["cpu-1"].state is Host.LOCKED
+    world.calls.clear()
+    while world.now < asked + most + 5:
+        agent.turn(no_wait)
+    assert world.calls["look"] <= 1, "there is nothing more to see"
 
 
 def test_messages_are_deleted_after_the_pass_that_followed_them() -> None:
@@ -369,25 +393,25 @@ def test_jobs_go_first_to_hosts_that_have_had_some_for_long() -> None:
 
     agent = world.head()
     agent.look()
-    assert ranks() == [3, 3, 4, 4]
+    assert ranks() == [7, 7, LAST, LAST]
     world.register("cpu-2", Host.IDLE)
-    world.now += 599
+    world.now += 299
     agent.look()
-    assert ranks() == [3, 4, 4, 4]
+    assert ranks() == [7, LAST, LAST, LAST]
     world.register("cpu-2", Host.BUSY)
     world.now += 1
     agent.look()
-    assert ranks() == [2, 3, 4, 4]
-    world.now += 3000
+    assert ranks() == [6, 7, LAST, LAST]
+    world.now += 9300
     agent.look()
-    assert ranks() == [1, 2, 4, 4]
+    assert ranks() == [1, 2, LAST, LAST]
     world.calls.clear()
     agent.look()
     assert "prefer" not in world.calls
     assert world.calls["tell_demand"] == 0, "the operator need not know"
     world.register("cpu-1", Host.SILENT)
     agent.look()
-    assert ranks() == [4, 2, 4, 4]
+    assert ranks() == [LAST, 2, LAST, LAST]
 
 
 def test_what_the_scheduler_forgot_is_told_again() -> None:
@@ -398,9 +422,9 @@ def test_what_the_scheduler_forgot_is_told_again() -> None:
     agent = world.head()
     agent.look()
     world.register("cpu-1", Host.BUSY)
-    assert world.hosts_of["cpu-1"].rank == 4, "it was started anew"
+    assert world.hosts_of["cpu-1"].rank == LAST, "it was started anew"
     agent.look()
-    assert world.hosts_of["cpu-1"].rank == 3
+    assert world.hosts_of["cpu-1"].rank == LAST - 1
 
 
 def test_a_lowered_limit_keeps_the_hosts_of_instances() -> None:

@@ -21,6 +21,7 @@ from tests.unit.slurm_factories import (
     DRAINED,
     DRAINING,
     FAILED,
+    NODE,
     READY,
     SMALL,
     demand,
@@ -90,11 +91,35 @@ MOVES: dict[str, tuple[dict[str, Any], Group, NodeFacts, list[Action]]] = {
         [],
     ),
     "idle for long": ({}, members(1), nodes(rows(READY), demand(idle=[0])), [drain(0)]),
-    "idle for a moment": ({}, members(1), nodes(rows(READY), demand(idle=[0], since=NOW - 60)), []),
+    "a stream of jobs brings nodes ahead": (
+        {},
+        members(3),
+        nodes(rows(BOOTING, BOOTING, BOOTING, since=NOW - 30), demand(jobs(4))),
+        [resize(6)],
+    ),
+    "no more than may be": (
+        {"minSize": 0, "maxSize": 5},
+        members(3, max=5),
+        nodes(rows(BOOTING, BOOTING, BOOTING, since=NOW - 30), demand(jobs(4))),
+        [resize(5, 5)],
+    ),
+    "not while nodes are to stay for long": (
+        {"idleTime": 10},
+        members(3),
+        nodes(rows(BOOTING, BOOTING, BOOTING, since=NOW - 30), demand(jobs(4))),
+        [resize(4)],
+    ),
+    "and not for jobs that need none": (
+        {},
+        members(3),
+        nodes(rows(BOOTING, BOOTING, BOOTING, since=NOW - 30), demand(jobs(3))),
+        [],
+    ),
+    "idle for a moment": ({}, members(1), nodes(rows(READY), demand(idle=[0], since=NOW - 29)), []),
     "several are idle for a moment": (
         {},
         members(3),
-        nodes(rows(READY, READY, READY), demand(idle=[0, 1, 2], since=NOW - 30)),
+        nodes(rows(READY, READY, READY), demand(idle=[0, 1, 2], since=NOW - 10)),
         [drain(0)],
     ),
     "but where the spec says how long": (
@@ -277,11 +302,14 @@ def test_a_cluster_at_rest_is_looked_at_again() -> None:
 
 
 def test_the_end_of_an_idle_time_is_waited_for() -> None:
-    plan_ = planned(members(1), nodes(rows(READY), demand(idle=[0], since=NOW - 80)))
+    plan_ = planned(members(1), nodes(rows(READY), demand(idle=[0], since=NOW - 20)))
     assert plan_.next_look == NOW + 10
     assert condition(plan_, "Ready")[0] is True
-    two = planned(members(2), nodes(rows(READY, READY), demand(idle=[0, 1], since=NOW - 20)))
-    assert two.next_look == NOW + 25, "they share it"
+    two = planned(members(2), nodes(rows(READY, READY), demand(idle=[0, 1], since=NOW - 10)))
+    assert two.next_look == NOW + 5, "they share it"
+    beside = demand(idle=[0], since=NOW - 10, rooms=(Room(NODE),))
+    both = planned(members(2), nodes(rows(READY, READY), beside))
+    assert both.next_look == NOW + 5, "with what is free on others"
 
 
 # ------------------------------------------------------------------ what cannot be launched
@@ -416,7 +444,7 @@ def test_the_head_node_knows_a_queue_while_its_group_is_there() -> None:
     [
         (nodes(rows(READY), demand(jobs(4))), (), []),
         (nodes(rows(READY), demand(idle=[0])), (), [drain(0)]),
-        (nodes(rows(READY), demand(idle=[0], since=NOW - 60)), (), []),
+        (nodes(rows(READY), demand(idle=[0], since=NOW - 29)), (), []),
         (nodes(rows(READY), demand(jobs(4), idle=[0], since=NOW)), ("queues/compute",), [drain(0, reason=LEAVING)]),
         (nodes(rows(READY), demand(jobs(4))), ("queues/compute",), [drain(0, reason=LEAVING)]),
         (nodes(rows(BOOTING)), ("queues/compute",), [drain(0, reason=LEAVING)]),

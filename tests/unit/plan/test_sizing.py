@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.demand import Pending, Room, Shape
-from reconciler.plan.sizing import Fleet, Idle, Need, need, next_surplus, surplus
+from reconciler.plan.sizing import Fleet, Idle, Need, Patience, ahead, beside, need, next_surplus, surplus
 
 NODE = Shape(4, 16_000, 0)
 GPU_NODE = Shape(8, 64_000, 4)
@@ -163,7 +163,7 @@ NOW = 10_000.0
 def test_idle_nodes_go_when_their_time_is_up_and_nobody_needs_them(
     idle: list[Idle], keep: int, gone: tuple[str, ...]
 ) -> None:
-    assert surplus(idle, keep, NOW, 600) == gone
+    assert surplus(idle, keep, NOW, Patience(600)) == gone
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,51 @@ def test_idle_nodes_go_when_their_time_is_up_and_nobody_needs_them(
 def test_several_idle_nodes_share_their_time(ages: list[float], keep: int, gone: str, after: float | None) -> None:
     """One of two goes after half of it, one of three after a third, and those that are left then have more of it."""
     idle = [Idle(name, NOW - age) for name, age in zip("abcdefghij", ages, strict=False)]
-    assert "".join(surplus(idle, keep, NOW, 600, shared=True)) == gone
+    assert "".join(surplus(idle, keep, NOW, Patience(600, shared=True))) == gone
     left = [node for node in idle if node.name not in gone]
-    when = next_surplus(left, keep, NOW, 600, shared=True)
+    when = next_surplus(left, keep, NOW, Patience(600, shared=True))
     assert when == (None if after is None else pytest.approx(NOW + after))
+
+
+@pytest.mark.parametrize(
+    ("rooms", "ages", "gone", "after"),
+    [
+        ([Room(Shape(8, 32_000))], [399], "", 1),
+        ([Room(Shape(8, 32_000))], [400], "a", None),
+        ([Room(Shape(16, 8_000), 2)], [400], "a", None),
+        ([Room(Shape(16, 32_000))], [300, 299], "a", 1),
+        ([Room(Shape(4, 8_000), 40)], [54, 54], "a", 600 / 11 - 54),
+        ([Room(Shape(0, 8_000), 40)], [599], "", 1),
+    ],
+)
+def test_what_is_free_beside_jobs_shares_the_time_of_idle_nodes(
+    rooms: list[Room], ages: list[float], gone: str, after: float | None
+) -> None:
+    """The scarcest counts: half a node that is free leaves an idle one two thirds of its time."""
+    free = beside(rooms, Shape(16, 32_000))
+    idle = [Idle(name, NOW - age) for name, age in zip("abcdefghij", ages, strict=False)]
+    assert "".join(surplus(idle, 0, NOW, Patience(600, shared=True, beside=free))) == gone
+    left = [node for node in idle if node.name not in gone]
+    when = next_surplus(left, 0, NOW, Patience(600, shared=True, beside=free))
+    assert when == (None if after is None else pytest.approx(NOW + after))
+    assert surplus(idle, 0, NOW, Patience(600, beside=free)) == (), "an idle time that the spec says is nobody's share"
+
+
+@pytest.mark.parametrize(
+    ("ages", "more"),
+    [
+        ([], 0),
+        ([30], 0),
+        ([3.9] * 9, 0),
+        ([61] * 9, 0),
+        ([4, 60], 1),
+        ([0, 1, 20, 40, 90], 1),
+        ([10, 20, 30, 40], 3),
+        ([10] * 200, 4),
+    ],
+)
+def test_nodes_are_launched_ahead_where_they_are_needed_again_and_again(ages: list[float], more: int) -> None:
+    assert ahead([NOW - age for age in ages], NOW) == more
 
 
 IDLES = st.lists(st.floats(0, 2000), max_size=8).map(
@@ -198,19 +239,20 @@ IDLES = st.lists(st.floats(0, 2000), max_size=8).map(
 )
 
 
-@given(IDLES, st.integers(0, 9), st.floats(0, 1000), st.booleans())
-def test_who_goes_and_when(idle: list[Idle], keep: int, idle_time: float, shared: bool) -> None:
-    gone = surplus(idle, keep, NOW, idle_time, shared=shared)
+@given(IDLES, st.integers(0, 9), st.builds(Patience, st.floats(0, 1000), st.booleans(), st.floats(0, 100)))
+def test_who_goes_and_when(idle: list[Idle], keep: int, patience: Patience) -> None:
+    gone = surplus(idle, keep, NOW, patience)
     left = [node for node in idle if node.name not in gone]
     assert len(left) >= min(keep, len(idle))
-    assert set(surplus(idle, keep, NOW, idle_time)) <= set(gone), "who shares has no more time than who does not"
-    assert surplus(left, keep, NOW, idle_time, shared=shared) == (), "who may go goes at once, and the others stay"
+    alone = surplus(idle, keep, NOW, Patience(patience.idle_time))
+    assert set(alone) <= set(gone), "who shares has no more time than who does not"
+    assert surplus(left, keep, NOW, patience) == (), "who may go goes at once, and the others stay"
     assert max((node.since for node in idle if node.name in gone), default=0) <= min(
         (node.since for node in left), default=NOW
     ), "the longest idle go"
-    when = next_surplus(left, keep, NOW, idle_time, shared=shared)
+    when = next_surplus(left, keep, NOW, patience)
     if when is None:
         assert len(left) <= keep
     else:
         assert when > NOW
-        assert surplus(left, keep, when, idle_time, shared=shared) != (), "there is something to do then"
+        assert surplus(left, keep, when, patience) != (), "there is something to do then"
