@@ -56,21 +56,21 @@ def asked_for(graph: Path, function: str) -> tuple[str, str]:
 
 
 def interpreter(runtime: str) -> str:
-    """The command of that Python. A command of that name may be a shim with nothing behind it, so each is asked."""
+    """The command of that Python, with pip. One of that name may be a shim with nothing behind it, so each is asked."""
     for name in (runtime, "python3", "python"):
         command = shutil.which(name)
         if command and version(command) == runtime:
             return command
     raise SystemExit(
-        f"{runtime} is not on the PATH. It is the runtime of the functions (PythonRuntime), and no other can compile"
-        " their package. Install it, or use `sam build --use-container`, or choose another, to build and deploy alike:"
-        f' --parameter-overrides "PythonRuntime={version(sys.executable)}"'
+        f"{runtime} with pip is not on the PATH. It is the runtime of the functions (PythonRuntime), and no other can"
+        " compile their package. Install it, or use `sam build --use-container`, or choose another, to build and deploy"
+        f' alike: --parameter-overrides "PythonRuntime={version(sys.executable)}"'
     )
 
 
 def version(command: str) -> str:
-    """Which runtime a command is, empty if it is none."""
-    script = "import sys; print('python%d.%d' % sys.version_info[:2])"
+    """Which runtime a command is, empty if it is none, or has no pip (Debian's and Ubuntu's own may lack it)."""
+    script = "import sys, pip; print('python%d.%d' % sys.version_info[:2])"
     asked = subprocess.run([command, "-c", script], capture_output=True, text=True, check=False)
     return asked.stdout.strip()
 

@@ -60,11 +60,15 @@ def test_in_lambdas_own_image_they_are_the_images(
 def test_the_compiler_is_of_the_functions_version(
     build: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first that is, by any of its names: neither a shim with nothing behind it nor another version will do."""
-    command(tmp_path, "python3.99", "exit 127")
+    """The first that is, by any of its names: no shim with nothing behind it, no other version, none without pip."""
+    shim, bare = tmp_path / "shim", tmp_path / "bare"
+    for each in (shim, bare):
+        each.mkdir()
+    command(shim, "python3.99", "exit 127")
+    command(bare, "python3.99", 'case "$2" in *pip*) exit 1; esac; echo python3.99')
     command(tmp_path, "python3", "echo python3.98")
     command(tmp_path, "python", "echo python3.99")
-    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{shim}:{bare}:{tmp_path}")
     assert build.interpreter("python3.99") == str(tmp_path / "python")
 
 
@@ -75,7 +79,7 @@ def test_a_version_that_is_not_there_is_named_with_the_ways_out(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SystemExit) as refused:
         build.interpreter("python3.99")
-    for said in ("python3.99 is not on the PATH", "--use-container", f"PythonRuntime={RUNNING}"):
+    for said in ("python3.99 with pip is not on the PATH", "--use-container", f"PythonRuntime={RUNNING}"):
         assert said in str(refused.value)
 
 
