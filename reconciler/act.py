@@ -188,14 +188,22 @@ def _put_facts(hands: Hands, action: actions.PutFacts) -> None:
     hands.clients.dynamodb.put_item(TableName=hands.settings.state_table, Item=encode(item))
 
 
-def _each(ids: Sequence[str], do: Callable[[str], None]) -> None:
-    """Do something about each node: of many, a few side by side. What fails ends it, once what is under way is over."""
+def _each(hands: Hands, ids: Sequence[str], do: Callable[[str], None]) -> None:
+    """Do something about each node: of many, a few side by side. What fails ends it, once what is under way is over.
+
+    When the pass has no time left the others are left to the next, which finds them as they are.
+    """
+
+    def in_time(each: str) -> None:
+        if hands.seconds_left() > MARGIN:
+            do(each)
+
     if len(ids) <= SIDE_BY_SIDE:
         for each in ids:
-            do(each)
+            in_time(each)
         return
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        for _ in pool.map(do, ids):
+        for _ in pool.map(in_time, ids):
             pass
 
 
@@ -221,7 +229,7 @@ def _drain_nodes(hands: Hands, action: actions.DrainNodes) -> None:
                 ),
             )
 
-    _each(action.ids, drain)
+    _each(hands, action.ids, drain)
 
 
 def _end_nodes(hands: Hands, action: actions.EndNodes) -> None:
@@ -233,7 +241,7 @@ def _end_nodes(hands: Hands, action: actions.EndNodes) -> None:
                 InstanceId=each, ShouldDecrementDesiredCapacity=not action.replace
             )
 
-    _each(action.ids, end)
+    _each(hands, action.ids, end)
 
 
 def _terminate_instances(hands: Hands, action: actions.TerminateInstances) -> None:

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from reconciler import actions, agent
-from reconciler.act import ALREADY, Hands, act
+from reconciler.act import ALREADY, MARGIN, SIDE_BY_SIDE, Hands, act
 from reconciler.actions import Action
 from reconciler.outcomes import AwsError, Outcome
 from reconciler.store import encode
@@ -385,6 +385,22 @@ def test_of_many_members_all_are_ended_and_an_error_is_told(
     with pytest.raises(AwsError) as caught:
         act(hands, actions.EndNodes(GROUP, ("i-bad", *many), replace=False))
     assert (caught.value.outcome, caught.value.subject) == (Outcome.RETRY, "node i-bad")
+
+
+@pytest.mark.parametrize("many", [4, 200])
+def test_members_that_the_pass_has_no_time_for_are_left_to_the_next(
+    plane: Plane, hands: Hands, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    asked: list[str] = []
+
+    def terminate(**request: Any) -> None:
+        asked.append(request["InstanceId"])
+        plane.left -= 1
+
+    monkeypatch.setattr(plane.clients.autoscaling, "terminate_instance_in_auto_scaling_group", terminate)
+    plane.left = MARGIN + 2
+    act(hands, actions.EndNodes(GROUP, tuple(f"i-{number}" for number in range(many)), replace=False))
+    assert 2 <= len(asked) < 2 + SIDE_BY_SIDE
 
 
 def put(*keys: str) -> None:
