@@ -65,7 +65,10 @@ class Slurm:
 
     def ping(self) -> None:
         """Whether the controller is there."""
-        _output("scontrol", "ping")
+        try:
+            _output("scontrol", "ping")
+        except SchedulerError as error:
+            raise SchedulerError(f"{error}. See `journalctl -u slurmctld` on the head node") from error
 
     def reconfigure(self) -> None:
         """Have the controller read its files again, and hand them to the nodes."""
@@ -123,8 +126,13 @@ def _output(*command: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SchedulerError(f"{command[0]}: {error}") from error
     if done.returncode:
-        raise SchedulerError(f"{' '.join(command[:3])}: {done.stderr.strip()[-500:] or done.returncode}")
+        raise SchedulerError(f"{' '.join(command[:3])}: {_said(done) or done.returncode}")
     return done.stdout
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    """Why a command failed; scontrol's ping tells it by its usual output."""
+    return done.stderr.strip()[-500:] or done.stdout.strip().partition("\n")[0][:500]
 
 
 def parse_hosts(text: str) -> dict[str, HostState]:

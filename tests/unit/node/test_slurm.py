@@ -1,10 +1,12 @@
 """Slurm's word for nodes, by their states: what the lists make of each."""
 
+from pathlib import Path
+
 import pytest
 
 from node.lists import Host
 from node.scheduler import HostState, SchedulerError
-from node.slurm import LOCKED, UNBOUND, host_state, parse_hosts
+from node.slurm import LOCKED, UNBOUND, Slurm, host_state, parse_hosts
 
 LINE = (
     "NodeName=gpu-1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=3 CPUEfctv=4 CPUTot=4 CPULoad=0.01 "
@@ -62,3 +64,12 @@ def test_a_line_without_a_reason() -> None:
 def test_an_unreadable_line_is_an_error(word: str) -> None:
     with pytest.raises(SchedulerError, match="unreadable"):
         parse_hosts(LINE.format("IDLE", "").replace(word, "Other="))
+
+
+def test_a_controller_that_is_down_says_so_and_where_to_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so by its usual output, the first line of several."""
+    (tmp_path / "scontrol").write_text("#!/bin/sh\nprintf 'Slurmctld(primary) at head is DOWN\\n***\\n'\nexit 1\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(SchedulerError, match=r"scontrol ping: Slurmctld\(primary\) at head is DOWN\. See `journalctl"):
+        Slurm().ping()
