@@ -39,6 +39,8 @@ SAY = {
     Deed.SAY_DRAINED: Row.DRAINED,
     Deed.SAY_FAILED: Row.FAILED,
 }
+# Seconds after which an instance that was told to go, and is still held, is told again.
+TELL = 60.0
 # Why a row has failed, by the state that it was in.
 FAILURES = {
     Row.BOOTING: "the node has not joined in time",
@@ -69,6 +71,7 @@ class Head:
     prepared: bool = False
     scheduler_name: str = ""
     seen: dict[str, Seen] = field(default_factory=dict[str, Seen])
+    told: dict[str, float] = field(default_factory=dict[str, float])
     idle: dict[str, float] | None = None
     published: str = ""
     signed: float = float("-inf")
@@ -180,7 +183,7 @@ class Head:
                 now,
             )
         )
-        troubles = [*self._carry_out(work, todo, now), *self._let_go(work)]
+        troubles = [*self._carry_out(work, todo, now), *self._let_go(work, now)]
         self._publish(work, look, rows, now)
         for rank, names in ranks.changed(look.hosts, self.seen, now).items():
             self.scheduler.prefer(names, rank)
@@ -219,14 +222,15 @@ class Head:
         del work.rows[instance]
         LOG.info("%s is no more", instance)
 
-    def _let_go(self, work: Work) -> list[str]:
-        """Instances that the hook holds may go when no job can be on them any more."""
+    def _let_go(self, work: Work, now: float) -> list[str]:
+        """Instances that the hook holds may go when no job can be on them any more. One that stays is told so again."""
 
         def let_go(instance: str) -> None:
             self.groups.let_go(work.members[instance].group, instance)
+            self.told[instance] = now
 
-        free = work.free()
-        return _failures(side_by_side(let_go, free))
+        self.told = {instance: at for instance, at in self.told.items() if instance in work.members and now - at < TELL}
+        return _failures(side_by_side(let_go, [each for each in work.free() if each not in self.told]))
 
     def _publish(self, work: Work, look: Look, rows: Rows, now: float) -> None:
         if self.idle is None:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.groups import Belonging
-from node.head import BACKOFF, LATELY, PAUSE, POLL, SIGN
+from node.head import BACKOFF, LATELY, PAUSE, POLL, SIGN, TELL
 from node.lists import GRACE, PATIENCE, Host, Member, Row
 from node.ranks import LAST
 from node.scheduler import Jobs
@@ -122,6 +122,20 @@ def test_a_node_that_ends_is_let_go_when_its_host_is_down_and_its_name_is_free_a
     assert (world.members, states(world)) == ({}, {"i-1": "ready"})
     agent.look()
     assert world.rows == {}
+
+
+def test_a_node_that_stays_although_it_was_let_go_is_told_so_again_after_a_while() -> None:
+    """Auto Scaling takes its time, and of thousands that go each would be told again at each look."""
+    world = World()
+    world.put("i-1", "cpu-1", Row.READY)
+    world.end("i-1")
+    held = dict(world.members)
+    agent = world.head()
+    for seconds, told in ((0, 1), (TELL - 1, 1), (1, 2), (1, 2)):
+        world.now += seconds
+        world.members = dict(held)
+        agent.look()
+        assert world.calls["let_go"] == told
 
 
 def test_a_row_whose_instance_the_group_does_not_show_yet_is_kept_for_a_while() -> None:
