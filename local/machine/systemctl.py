@@ -1,10 +1,10 @@
 """``systemctl`` without systemd: reads units from where systemd does and runs their services in the background.
 
 Known of a unit (systemd.unit(5), systemd.service(5), systemd.exec(5)): drop-ins, ConditionPathExists, Type (simple and
-its like, forking with a PIDFile, oneshot), Exec lines, Environment and its files, User, Group, WorkingDirectory, the
-directories under /run, /var/lib and /var/log, Restart, RestartSec, the limit of starts, TimeoutStopSec, KillMode, and
-StandardOutput to a file. Services wait for nothing: After, Requires and Wants are not read. Output goes to
-/var/log/<name>.log.
+its like, notify, forking with a PIDFile, oneshot), Exec lines, Environment and its files, User, Group,
+WorkingDirectory, the directories under /run, /var/lib and /var/log, Restart, RestartSec, the limit of starts,
+TimeoutStopSec, KillMode, and StandardOutput to a file. Services wait for nothing: After, Requires and Wants are not
+read. Output goes to /var/log/<name>.log.
 
 Each service has a supervisor, which is this program too; what it knows is in /run/services/<name>. ``systemctl boot``
 is for the machine's first process: it starts what is enabled.
@@ -17,6 +17,7 @@ import pwd
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -151,13 +152,14 @@ def _identity(unit: Unit) -> dict[str, Any]:
             "extra_groups": os.getgrouplist(user, entry.pw_gid)}  # fmt: skip
 
 
-def _start(unit: Unit, words: list[str]) -> "subprocess.Popen[Any]":
+def _start(unit: Unit, words: list[str], **more: str) -> "subprocess.Popen[Any]":
     said = unit.last("StandardOutput")
     where = said.partition(":")[2] if said.startswith(("append:", "file:", "truncate:")) else ""
     with Path(where or f"/var/log/{unit.name.removesuffix('.service')}.log").open("ab") as log:
         return subprocess.Popen(
-            words, env=unit.environment(), cwd=unit.last("WorkingDirectory", "/").lstrip("-"), stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, start_new_session=True, umask=int(unit.last("UMask", "0022"), 8), **_identity(unit),
+            words, env=unit.environment() | more, cwd=unit.last("WorkingDirectory", "/").lstrip("-"),
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            umask=int(unit.last("UMask", "0022"), 8), **_identity(unit),
         )  # fmt: skip
 
 
@@ -223,15 +225,21 @@ def _once(unit: Unit, ready: Callable[[], None]) -> int:
     if code := _run(unit, "ExecStartPre"):
         return code
     try:
-        process = _start(unit, unit.commands("ExecStart")[0][1])
+        return ONCE.get(unit.last("Type"), _once_simple)(unit, unit.commands("ExecStart")[0][1], ready)
     except OSError as error:
         print(f"{unit.name}: {error}", file=sys.stderr)
         return 203  # EXIT_EXEC
-    if unit.last("Type") != "forking":
-        (unit.state / "main").write_text(str(process.pid))
-        ready()
-        return process.wait()
-    if code := process.wait():
+
+
+def _once_simple(unit: Unit, words: list[str], ready: Callable[[], None]) -> int:
+    process = _start(unit, words)
+    (unit.state / "main").write_text(str(process.pid))
+    ready()
+    return process.wait()
+
+
+def _once_forking(unit: Unit, words: list[str], ready: Callable[[], None]) -> int:
+    if code := _start(unit, words).wait():
         return code
     file = Path(unit.last("PIDFile"))
     for _ in range(100):
@@ -243,6 +251,30 @@ def _once(unit: Unit, ready: Callable[[], None]) -> int:
     while unit.pid("main"):  # a child of the machine's first process: how it ended is not known here
         time.sleep(0.1)
     return 0
+
+
+def _once_notify(unit: Unit, words: list[str], ready: Callable[[], None]) -> int:
+    """It says when it is ready, and which process is to be the main one (sd_notify(3))."""
+    path, main = unit.state / "notify", unit.state / "main"
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as box:
+        box.bind(str(path))
+        path.chmod(0o666)
+        box.settimeout(0.1)
+        process = _start(unit, words, NOTIFY_SOCKET=str(path))
+        main.write_text(str(process.pid))
+        while process.poll() is None or unit.pid("main"):
+            with contextlib.suppress(TimeoutError):
+                said = dict(line.partition("=")[::2] for line in box.recv(4096).decode().splitlines())
+                if "MAINPID" in said:
+                    main.write_text(said["MAINPID"])
+                if "READY" in said:
+                    ready()
+    # Of one that was not started here it is not known how it ended.
+    return process.returncode if main.read_text() == str(process.pid) else 1
+
+
+ONCE = {"forking": _once_forking, "notify": _once_notify, "notify-reload": _once_notify}
 
 
 def _signal(unit: Unit, number: int) -> None:

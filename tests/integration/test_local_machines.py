@@ -117,6 +117,17 @@ touch /srv/count && chown daemon /srv/count
 printf '[Unit]\nConditionPathExists=/nowhere\n[Service]\nExecStart=/bin/sleep 100\n' >never.service
 printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n' >once.service
 printf '[Service]\nExecStart=/nowhere\n' >broken.service
+printf '[Service]\nType=notify\nExecStart=/usr/bin/env python3 /srv/says.py\n' >says.service
+cat >/srv/says.py <<'END'
+import os, pathlib, signal, socket
+child = os.fork()
+if child:
+    pathlib.Path("/srv/child").write_text(str(child))
+    box = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    box.sendto(f"MAINPID={child}\nREADY=1".encode(), os.environ["NOTIFY_SOCKET"])
+else:
+    signal.pause()
+END
 """
 HOOK = """#!/bin/bash
 id=$(cat /var/lib/cloud/data/instance-id)
@@ -260,6 +271,21 @@ def test_services_are_kept_as_their_units_say(aws: LocalAws, launch: Launch, eve
     assert systemctl("start", "other") == (1, "")
     assert systemctl("start", "broken") == (1, "")
     assert systemctl("is-failed", "broken") == (0, "failed")
+
+
+def test_a_service_says_when_it_is_ready_and_who_goes_on_in_its_name(
+    aws: LocalAws, launch: Launch, eventually: Callable[..., Any]
+) -> None:
+    """As Slurm's daemons do of newer versions, whenever they read their configuration again."""
+    machine = launch("")
+    eventually(lambda: aws.machines()[machine["InstanceId"]]["pid"])
+    assert on(aws, machine, "sh", "-c", UNITS).returncode == 0
+    assert on(aws, machine, "systemctl", "start", "says").returncode == 0
+    child = read(aws, machine, "/srv/child")
+    eventually(lambda: read(aws, machine, "/run/services/says.service/main") == child)
+    assert on(aws, machine, "systemctl", "is-active", "says").stdout == "active\n"
+    assert on(aws, machine, "systemctl", "stop", "says").returncode == 0
+    eventually(lambda: on(aws, machine, "kill", "-0", child).returncode)
 
 
 def test_slurms_daemons_find_each_other(
