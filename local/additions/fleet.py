@@ -90,8 +90,7 @@ def _guarded_step(group: Group) -> None:
 
 def step(group: Group, now: float) -> None:
     """One pass over a group at time `now` (seconds since the epoch)."""
-    for member in list(group["Instances"]):
-        _end_waiting(group, member, now)
+    _terminated(group, [member for member in list(group["Instances"]) if _end_waiting(group, member, now)])
     for member in list(group["Instances"]):
         _check_health(group, member)
     active = [each for each in group["Instances"] if not each["LifecycleState"].startswith("Terminating")]
@@ -245,12 +244,16 @@ def terminate(group: Group, member: Member, cause: str) -> Activity:
     return activity
 
 
-def _terminated(group: Group, member: Member) -> None:
-    group["Instances"].remove(member)
-    instance = ec2._instances.get(member["InstanceId"])
-    if instance and instance["State"]["Name"] != "terminated":
-        client("ec2").terminate_instances(InstanceIds=[member["InstanceId"]])
-    _end(group, member.pop("_activity"), "Terminate", instance_id=member["InstanceId"])
+def _terminated(group: Group, members: list[Member]) -> None:
+    """All in one call: each looks at all instances that there are."""
+    instances = (ec2._instances.get(member["InstanceId"]) for member in members)
+    living = [each["InstanceId"] for each in instances if each and each["State"]["Name"] != "terminated"]
+    for member in members:
+        group["Instances"].remove(member)
+    if living:
+        client("ec2").terminate_instances(InstanceIds=living)
+    for member in members:
+        _end(group, member.pop("_activity"), "Terminate", instance_id=member["InstanceId"])
 
 
 # --- lifecycle hooks
@@ -273,14 +276,15 @@ def _wait_or(group: Group, member: Member, transition: str) -> None:
         member["_activity"]["StatusCode"] = "MidLifecycleAction"
     for name in member["_actions"]:
         _announce_hook(group, member, autoscaling._hooks[f"{group['AutoScalingGroupName']}/{name}"])
-    _end_waiting(group, member, now)
+    if _end_waiting(group, member, now):
+        _terminated(group, [member])
 
 
-def _end_waiting(group: Group, member: Member, now: float) -> None:
-    """Go on when every action has a result; one ABANDON at launch terminates the instance."""
+def _end_waiting(group: Group, member: Member, now: float) -> bool:
+    """Go on when every action has a result; one ABANDON at launch terminates the instance. Whether its end has come."""
     state = member["LifecycleState"].partition(":")[0]
     if state not in ("Pending", "Terminating"):
-        return
+        return False
     actions: dict[str, dict[str, Any]] = member["_actions"]
     for name, action in actions.items():
         hook = autoscaling._hooks.get(f"{group['AutoScalingGroupName']}/{name}")
@@ -293,8 +297,9 @@ def _end_waiting(group: Group, member: Member, now: float) -> None:
         activity = member.pop("_activity")
         _end(group, activity, "Launch", "Instance failed to complete user's Lifecycle Action", member["InstanceId"])
         terminate(group, member, ABANDONED)
-    elif all(results):
-        (_in_service if state == "Pending" else _terminated)(group, member)
+    elif all(results) and state == "Pending":
+        _in_service(group, member)
+    return state == "Terminating" and all(results)
 
 
 def _announce_hook(group: Group, member: Member, hook: dict[str, Any]) -> None:
