@@ -265,7 +265,7 @@ def _once_notify(unit: Unit, words: list[str], ready: Callable[[], None]) -> int
         main.write_text(str(process.pid))
         while process.poll() is None or unit.pid("main"):
             with contextlib.suppress(TimeoutError):
-                said = dict(line.partition("=")[::2] for line in box.recv(4096).decode().splitlines())
+                said = _pairs(box.recv(4096).decode().splitlines())
                 if "MAINPID" in said:
                     main.write_text(said["MAINPID"])
                 if "READY" in said:

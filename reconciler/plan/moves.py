@@ -58,13 +58,18 @@ class Moves:
     more: bool = False
 
 
+def _guesses(node: Shape | None, limits: Limits) -> bool:
+    """Whether nodes may be launched for jobs that have not come: those with GPUs are too dear for it."""
+    return limits.shared and node is not None and not node.gpus
+
+
 def moves(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits, now: float) -> Moves:
     """What to do. `node` is what a node of the queue has, None if that is not known."""
     needs = _need(tally, demand, node, limits)
     room = max(limits.max - len(tally.draining) - tally.staying, 0)
     lacking = max(limits.min - tally.staying, 0)
     launching = not limits.closed and limits.launching and not limits.frozen
-    wanted = needs.new + (ahead(tally.begun, now) if needs.new and limits.shared else 0)
+    wanted = needs.new + (ahead(tally.begun, now) if needs.new and _guesses(node, limits) else 0)
     new = min(max(wanted, lacking), room) if launching else 0
     ending = (*tally.drained, *tally.failed)[:MOST_AT_ONCE]
     replaced, removed = ending[:new], ending[new:]

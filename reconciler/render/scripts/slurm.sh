@@ -1,6 +1,9 @@
 # Slurm from the system's archive, and the agent that is made for it.
 if ! { command -v "$DAEMON" && python3 -c "import boto3"; } >/dev/null 2>&1; then
+  # What is installed is started, and slurmd, which has no configuration yet, waited for.
+  systemctl mask "$DAEMON"
   retry 600 install "$DAEMON" slurm-client munge python3-boto3
+  systemctl unmask "$DAEMON"
 fi
 NODE=/opt/muster/node.pyz
 sound() { echo "$DIGEST $NODE$1" | sha256sum --check --status 2>/dev/null; }

@@ -1,5 +1,4 @@
-# `join` alone starts slurmd, at every boot. Where it was installed just now its unit's condition has kept it from running:
-# a file that slurmd gets from the head node here.
+# `join` alone starts slurmd, at every boot. The file that its unit may ask for it gets from the head node.
 systemctl disable --now slurmd
 mkdir -p /etc/systemd/system/slurmd.service.d
 printf '%s\n' "[Unit]" "ConditionPathExists=" >/etc/systemd/system/slurmd.service.d/muster.conf

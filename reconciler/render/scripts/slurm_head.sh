@@ -1,1 +1,2 @@
+systemctl enable slurmctld
 serve muster-head head

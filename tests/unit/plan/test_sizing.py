@@ -8,7 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.demand import Pending, Room, Shape
+from reconciler.nodes import QueueDemand
+from reconciler.plan.moves import Limits, moves
 from reconciler.plan.sizing import Fleet, Idle, Need, Patience, ahead, beside, need, next_surplus, surplus
+from reconciler.plan.tally import Tally
 
 NODE = Shape(4, 16_000, 0)
 GPU_NODE = Shape(8, 64_000, 4)
@@ -232,6 +235,14 @@ def test_what_is_free_beside_jobs_shares_the_time_of_idle_nodes(
 )
 def test_nodes_are_launched_ahead_where_they_are_needed_again_and_again(ages: list[float], more: int) -> None:
     assert ahead([NOW - age for age in ages], NOW) == more
+
+
+@pytest.mark.parametrize(("gpus", "grows"), [(0, 3), (1, 1)])
+def test_nodes_with_gpus_are_not_launched_for_jobs_that_have_not_come(gpus: int, grows: int) -> None:
+    tally = Tally(booting=("i-1", "i-2", "i-3"), desired=3, begun=(NOW - 10, NOW - 20, NOW - 30))
+    node = Shape(4, 1000, gpus)
+    demand = QueueDemand(pending=(Pending(node, 1, 4),))
+    assert moves(tally, demand, node, Limits(0, 10, 30, shared=True), NOW).grows == grows
 
 
 IDLES = st.lists(st.floats(0, 2000), max_size=8).map(

@@ -33,6 +33,7 @@ def test_the_head_node_runs_its_agent(node: Boots):
     of = node(HEAD)
     assert of.boot() == 0, of.log
     assert of.calls("systemctl") == [
+        "systemctl enable slurmctld",
         "systemctl daemon-reload",
         "systemctl enable muster-head",
         "systemctl restart muster-head",
@@ -97,6 +98,8 @@ def test_what_a_node_lacks_is_installed_before_its_agent_starts(node: Boots, whi
     assert of.boot() == 0, of.log
     (at,) = [place for place, call in enumerate(of.calls()) if call.startswith("apt-get") and daemon in call]
     assert of.calls()[at].endswith(" slurm-client munge python3-boto3")
+    mask, unmask = (place for place, call in enumerate(of.calls()) if "mask" in call)
+    assert mask < at < unmask, "what is installed is not started by that"
     assert not [call for call in of.calls()[:at] if call.startswith("systemctl restart")]
 
 
