@@ -142,6 +142,8 @@ class RealSlurm:
         text = f"#!/bin/sh\n{script}\n"
         command = ["sbatch", "--parsable", "--output=/dev/null", f"--chdir={self.folder}", *options]
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=30, check=False)
+        if "Requested node configuration is not available" in done.stderr:
+            pytest.skip("a newer Slurm refuses such a job when it is submitted")
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

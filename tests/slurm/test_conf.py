@@ -26,7 +26,7 @@ def test_a_restart_with_more_nodes_keeps_all_jobs_and_starts_none_on_new_ones(re
     up(real, "cpu-1")
     runs = real.submit("sleep 600")
     real.until("the job", lambda: real.job(runs) == "RUNNING")
-    waits = [real.submit("sleep 600", f"-N{MOST - 1}", "--exclusive"), real.submit("sleep 600", "--array=0-9", "-n4")]
+    waits = [real.submit("sleep 600", f"-N{CPU.max}", "--exclusive"), real.submit("sleep 600", "--array=0-9", "-n4")]
     restarts = real.machine.restarts
     real.controller.shape(WIDER, ["cpu-1"])
     assert real.machine.restarts == restarts + 1
