@@ -80,7 +80,9 @@ def plan(draft: Draft) -> None:
 def _choices(seen: Sequence[Seen]) -> dict[str, Choice]:
     """The queues that jobs may choose."""
     return {
-        each.name: Choice(fleet(each.tally, each.demand, each.node), each.limits.max, each.limits.launching)
+        each.name: Choice(
+            fleet(each.tally, each.demand, each.node, each.limits), each.limits.max, each.limits.launching
+        )
         for each in seen
         if each.node and not each.limits.closed
     }

@@ -90,15 +90,19 @@ def moves(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits,
     )
 
 
-def fleet(tally: Tally, demand: QueueDemand, node: Shape) -> Fleet:
-    """What jobs find in a queue. Nodes that are drained take none, and take up room until they are gone."""
-    return Fleet(node, len(tally.busy) + len(tally.draining), tally.free, demand.rooms)
+def fleet(tally: Tally, demand: QueueDemand, node: Shape, limits: Limits) -> Fleet:
+    """What jobs find in a queue. Nodes that are drained take none, and take up room until they are gone.
+
+    What was asked for and is not there yet does not come where nothing may be launched.
+    """
+    free = tally.free if limits.launching else tally.free - tally.unborn
+    return Fleet(node, len(tally.busy) + len(tally.draining), free, demand.rooms)
 
 
 def _need(tally: Tally, demand: QueueDemand, node: Shape | None, limits: Limits) -> Need:
     if node is None or limits.closed:
         return Need()
-    there = fleet(tally, demand, node)
+    there = fleet(tally, demand, node, limits)
     needs = need(demand.pending, there, limits.max)
     if limits.whole and not limits.launching:
         return replace(needs, used=need(demand.pending, there, limits.max, grows=False).used)

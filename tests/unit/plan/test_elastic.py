@@ -416,6 +416,18 @@ def test_what_one_queue_cannot_launch_the_next_one_does(failures: dict[str, Fail
     assert shown == {"compute": 0 if failures else 2, "other": 2 if failures else 0}
 
 
+def test_the_next_queue_does_it_at_once_and_not_when_something_else_happens() -> None:
+    """What the first has asked for in vain is not on its way any more."""
+    wanted = desired(make.BOUNDS, OTHER)
+    wants = {"compute": demand(replace(jobs(2), others=("other",))), "other": demand()}
+    said = nodes((), told=wanted.facts, demand=wants)
+    failed = record(launches={"compute": Failure("compute", "none", "launch-5", 3, NOW + 100)})
+    assert set(side_by_side(wanted, said, members(0, desired=2), failed).actions) == {
+        resize(0),
+        ResizeGroup("muster-demo.other", 0, 4, 2),
+    }
+
+
 # ------------------------------------------------------------------ queues that the spec has no more
 
 LEAVING = "the queue is no longer in the spec"
