@@ -1,7 +1,8 @@
 """Slurm behind the agent: its commands, and what they print.
 
 Every host is of state CLOUD (its address is told when an instance has it) and DOWN while no instance stands for it: so
-jobs may ask for it, and wait. Seen with Slurm 22.05 and 24.11; of what is printed only fields that users cannot write are read.
+jobs may ask for it, and wait. Seen with Slurm 22.05 and 24.11; of what is printed only fields that users cannot write
+are read.
 """
 
 from __future__ import annotations
