@@ -185,8 +185,7 @@ class Head:
         )
         troubles = [*self._carry_out(work, todo, now), *self._let_go(work, now)]
         self._publish(work, look, rows, now)
-        for rank, names in ranks.changed(look.hosts, self.seen, now).items():
-            self.scheduler.prefer(names, rank)
+        self._prefer(look, now)
         return "; ".join(troubles)
 
     def _carry_out(self, work: Work, todo: Sequence[Task], now: float) -> list[str]:
@@ -241,6 +240,14 @@ class Head:
         if text != self.published:
             self.table.tell_demand(text, now)
             self.published = text
+
+    def _prefer(self, look: Look, now: float) -> None:
+        """Who gets jobs first; what it takes to know it counts where looks are paced by what they cost."""
+        begun = self.clock()
+        started = self.scheduler.started()
+        self.cost += self.clock() - begun
+        for rank, names in ranks.changed(look.hosts, started, now).items():
+            self.scheduler.prefer(names, rank)
 
     def _sign(self, reason: str) -> None:
         """A sign of life; at once when there is another thing to say, or none any more: the operator waits for that."""

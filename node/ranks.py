@@ -1,35 +1,36 @@
-"""Which hosts get jobs first: those that have had some for longest.
+"""Which hosts get jobs first: those whose jobs have run for longest, all together.
 
-A job that has run for long is likely to run on, so its node stays anyway, and what is put beside it costs nothing more;
-nodes whose jobs are short get empty, and go. Idle hosts come last.
+A job that has run for long is likely to run on, and of several the last one to end counts: so the node stays anyway,
+and what is put beside them costs nothing more. Nodes with few and young jobs get empty, and go. Idle hosts come last.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from node.lists import Host, Seen
+from node.lists import Host
 from node.scheduler import HostState
 
-# Seconds with jobs, without a break, from which on a host comes before those that have had theirs for less. Few steps:
-# among hosts of the same rank the scheduler fills gaps, and each change is a command.
-STEPS = (300.0, 600.0, 1200.0, 2400.0, 4800.0, 9600.0)
+# A host is one rank before the others for each doubling of its jobs' minutes, so often at most. Few ranks: among hosts
+# of the same one the scheduler fills gaps, and each change is a command.
+DOUBLINGS = 15
 # The rank of hosts without jobs, which new ones have from the start.
-LAST = len(STEPS) + 2
+LAST = DOUBLINGS + 2
 
 
-def rank(seen: Seen, now: float) -> int:
-    """A host's rank, the lowest first."""
-    if seen.state is not Host.BUSY:
+def rank(state: Host, started: Iterable[float], now: float) -> int:
+    """A host's rank, the lowest first. `started` is when each of its jobs did (seconds, as `now`)."""
+    if state is not Host.BUSY:
         return LAST
-    return LAST - 1 - sum(now - seen.since >= step for step in STEPS)
+    minutes = sum(max(now - each, 0.0) for each in started) / 60
+    return LAST - 1 - min(int(minutes).bit_length(), DOUBLINGS)
 
 
-def changed(hosts: Mapping[str, HostState], seen: Mapping[str, Seen], now: float) -> dict[int, list[str]]:
+def changed(hosts: Mapping[str, HostState], started: Mapping[str, Sequence[float]], now: float) -> dict[int, list[str]]:
     """The hosts whose rank is another one than the scheduler has, by the rank that they are to have."""
     found: dict[int, list[str]] = {}
     for name, host in hosts.items():
-        wanted = rank(seen[name], now)
+        wanted = rank(host.state, started.get(name, ()), now)
         if host.rank != wanted:
             found.setdefault(wanted, []).append(name)
     return found

@@ -76,6 +76,10 @@ class Scheduler(Protocol):
         """The jobs that wait, like ones together."""
         ...
 
+    def started(self) -> Mapping[str, Sequence[float]]:
+        """When the jobs that run have started, by host (seconds since the epoch): one of several hosts is on each."""
+        ...
+
     def bind(self, addresses: Mapping[str, str]) -> None:
         """Hosts are at these addresses from now on; each is used when its daemon registers."""
         ...

@@ -12,7 +12,7 @@ import re
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -42,6 +42,8 @@ GPUS = re.compile(r"\bgpu(?::[A-Za-z_][\w.-]*)?(?::(\d+))?")
 # A node's `Key=value`, and the reason, after which stands who gave it and when.
 WORDS = re.compile(r"(?:^| )(\w+)=(\S*)")
 REASON = re.compile(r" Reason=(.*?) \[[^@\]]+@[^\]]+\]")
+# Names of hosts, or what they begin with and the numbers at their ends.
+FOLDED = re.compile(r"([^\s,\[\]]+)(?:\[([\d,-]+)\])?")
 # Flags of a node that says nothing, or nothing of use (sinfo(1), node state codes).
 SILENT = frozenset({"NOT_RESPONDING", "INVALID_REG", "FAIL"})
 MULTIPLES = {"K": 1 / 1024, "M": 1, "G": 1024, "T": 1024**2}
@@ -59,6 +61,10 @@ class Slurm:
         """The jobs that wait, like ones together."""
         text = _output("squeue", "--all", "--noheader", "--states=PENDING", f"--Format={JOB_FIELDS}")
         return parse_jobs(text, time.time())
+
+    def started(self) -> Mapping[str, Sequence[float]]:
+        """When the jobs that run have started, by host."""
+        return parse_started(_output("squeue", "--all", "--noheader", "--states=RUNNING,SUSPENDED", "--format=%S %N"))
 
     def version(self) -> str:
         """Such as `slurm 23.11.4`."""
@@ -230,6 +236,26 @@ def _job(job: _Line, now: float) -> Jobs:
         never and not elsewhere,
         reason,
     )
+
+
+def parse_started(text: str) -> dict[str, list[float]]:
+    """What squeue prints of jobs that run, a start (seconds since the epoch) and the hosts a line; by host."""
+    found: dict[str, list[float]] = {}
+    for line in text.splitlines():
+        start, _, names = line.partition(" ")
+        if start.isdecimal():
+            for name in host_names(names):
+                found.setdefault(name, []).append(float(start))
+    return found
+
+
+def host_names(text: str) -> Iterator[str]:
+    """Each of a list that Slurm has folded: `gpu-7,cpu-[1-3,9]`."""
+    for stem, indexes in FOLDED.findall(text):
+        for part in indexes.split(","):
+            first, _, last = part.partition("-")
+            numbers = range(int(first), int(last or first) + 1) if first else [""]
+            yield from (f"{stem}{number}" for number in numbers)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -26,7 +26,7 @@ ONE = Shape(1, 100)
 
 
 def node(number: int, used: int) -> Node:
-    return Node(number, 0, 0, Shape(4 - used, 2000 - 100 * used), min(used, 1))
+    return Node(number, 0, 0, Shape(4 - used, 2000 - 100 * used), [0.0] * min(used, 1))
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Slurm's word for hosts and jobs, asked of the real one."""
 
+import time
 from typing import Any
 
 import pytest
@@ -75,6 +76,19 @@ def test_jobs_go_to_hosts_of_the_lowest_rank_and_the_files_have_the_highest(real
     assert state() is Host.IDLE
     real.submit("sleep 600", "-N1", "-n4", "--mem=500")
     until(real, Host.BUSY)
+
+
+def test_when_jobs_started_is_told_by_host(real: RealSlurm) -> None:
+    for number in (1, 2):
+        up(real, f"cpu-{number}")
+    began = int(time.time())
+    real.submit("sleep 600", "-N2", "-n2", "--mem=500")
+    until(real, Host.BUSY, "cpu-2")
+    first = SLURM.started()
+    assert first.keys() == {"cpu-1", "cpu-2"}
+    assert began <= first["cpu-1"][0] <= time.time()
+    real.submit("sleep 600", "-N1", "-n2", "--mem=500", "--nodelist=cpu-2")
+    real.until("the second", lambda: len(SLURM.started()["cpu-2"]) == 2)
 
 
 def test_what_an_administrator_drains_is_his(real: RealSlurm) -> None:

@@ -9,6 +9,7 @@ from node.conf import CGROUP, EXTRA, EXTRA_GRES, GRES, SLURM, Site, Step, render
 from node.facts import Queue
 from node.lists import Host
 from node.machine import MachineError
+from node.ranks import LAST
 from node.scheduler import HostState
 from node.slurm import NOWHERE
 from node.slurm_files import Controller
@@ -33,8 +34,8 @@ def lines(site: Site = SITE, *queues: Queue, held: bool = False, names: tuple[st
         "ProctrackType=proctrack/cgroup",
         "TaskPlugin=task/cgroup,task/affinity",
         "GresTypes=gpu",
-        f"NodeName=cpu-[1-10] CPUs=4 RealMemory=15564 State=CLOUD NodeAddr={NOWHERE} Weight=8",
-        f"NodeName=gpu-[1-2] CPUs=8 RealMemory=30000 Gres=gpu:4 State=CLOUD NodeAddr={NOWHERE} Weight=8",
+        f"NodeName=cpu-[1-10] CPUs=4 RealMemory=15564 State=CLOUD NodeAddr={NOWHERE} Weight={LAST}",
+        f"NodeName=gpu-[1-2] CPUs=8 RealMemory=30000 Gres=gpu:4 State=CLOUD NodeAddr={NOWHERE} Weight={LAST}",
         "PartitionName=cpu Nodes=cpu-[1-10] DefMemPerCPU=3891 Default=YES State=UP",
         "PartitionName=gpu Nodes=gpu-[1-2] DefMemPerCPU=3750 State=UP",
     ],

@@ -384,7 +384,7 @@ def test_a_pass_writes_only_what_changes_and_asks_in_bulk() -> None:
         world.register(f"cpu-{number}", Host.BUSY)
     agent = world.head()
     agent.look()
-    looks, tells = {"look", "shape", "members", "hosts", "waiting"}, {"tell_demand", "tell_agent"}
+    looks, tells = {"look", "shape", "members", "hosts", "waiting", "started"}, {"tell_demand", "tell_agent"}
     assert world.calls.keys() == {"prepare", "prefer"} | looks | tells
     assert world.calls["prefer"] == 1
     for number in range(1, 1001):
@@ -395,37 +395,36 @@ def test_a_pass_writes_only_what_changes_and_asks_in_bulk() -> None:
     assert "drop" not in world.calls
 
 
-def test_jobs_go_first_to_hosts_that_have_had_some_for_long() -> None:
+def test_jobs_go_first_to_hosts_whose_jobs_have_run_for_long() -> None:
     world = World()
     for number, state in ((1, Host.BUSY), (2, Host.BUSY), (3, Host.IDLE)):
         world.put(f"i-{number}", f"cpu-{number}", Row.READY)
         world.launch(f"i-{number}", Member.SERVING)
         world.register(f"cpu-{number}", state)
+    world.running = {"cpu-1": [world.now], "cpu-2": [world.now, world.now]}
 
     def ranks() -> list[int]:
         return [world.hosts_of[f"cpu-{number}"].rank for number in range(1, 5)]
 
     agent = world.head()
     agent.look()
-    assert ranks() == [7, 7, LAST, LAST]
-    world.register("cpu-2", Host.IDLE)
-    world.now += 299
+    assert ranks() == [LAST - 1, LAST - 1, LAST, LAST]
+    world.now += 59
     agent.look()
-    assert ranks() == [7, LAST, LAST, LAST]
-    world.register("cpu-2", Host.BUSY)
-    world.now += 1
+    assert ranks() == [LAST - 1, LAST - 2, LAST, LAST], "two have run for two minutes, nearly"
+    world.now += 241
     agent.look()
-    assert ranks() == [6, 7, LAST, LAST]
-    world.now += 9300
+    assert ranks() == [LAST - 4, LAST - 5, LAST, LAST]
+    world.now += 1e9
     agent.look()
-    assert ranks() == [1, 2, LAST, LAST]
+    assert ranks() == [1, 1, LAST, LAST]
     world.calls.clear()
     agent.look()
     assert "prefer" not in world.calls
     assert world.calls["tell_demand"] == 0, "the operator need not know"
     world.register("cpu-1", Host.SILENT)
     agent.look()
-    assert ranks() == [LAST, 2, LAST, LAST]
+    assert ranks() == [LAST, 1, LAST, LAST]
 
 
 def test_what_the_scheduler_forgot_is_told_again() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from node.lists import Host
 from node.scheduler import HostState, SchedulerError
-from node.slurm import LOCKED, UNBOUND, Slurm, host_state, parse_hosts
+from node.slurm import LOCKED, UNBOUND, Slurm, host_state, parse_hosts, parse_started
 
 LINE = (
     "NodeName=gpu-1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=3 CPUEfctv=4 CPUTot=4 CPULoad=0.01 "
@@ -53,6 +53,16 @@ def test_a_line_is_read_by_its_words() -> None:
     found = parse_hosts(text)
     assert found == {"gpu-1": HostState(Host.SET_ASIDE, "gpu", 1, 1500, 3, ADMINISTRATOR, "10.0.0.7")}
     assert found["gpu-1"].rank == 3
+
+
+def test_jobs_that_run_are_known_by_host() -> None:
+    text = "1700000000 cpu-[1-3,9]\n1700000060 cpu-9,a-1-7\nN/A \n\n"
+    early, late = 1_700_000_000.0, 1_700_000_060.0
+    assert parse_started(text) == {
+        **{name: [early] for name in ("cpu-1", "cpu-2", "cpu-3")},
+        "cpu-9": [early, late],
+        "a-1-7": [late],
+    }
 
 
 def test_a_line_without_a_reason() -> None:

@@ -33,6 +33,7 @@ class World:
     members: dict[str, Belonging] = field(default_factory=dict[str, Belonging])
     hosts_of: dict[str, HostState] = field(default_factory=dict[str, HostState])
     jobs: list[Jobs] = field(default_factory=list[Jobs])
+    running: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
     queue: list[str] = field(default_factory=list[str])
     broken: set[str] = field(default_factory=set[str])
     demand: str = ""
@@ -138,6 +139,10 @@ class World:
         self._ask("waiting")
         self.now += self.slowness
         return list(self.jobs)
+
+    def started(self) -> Mapping[str, Sequence[float]]:
+        self._ask("started")
+        return self.running
 
     def bind(self, addresses: Mapping[str, str]) -> None:
         self._each("bind", addresses)
