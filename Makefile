@@ -35,11 +35,11 @@ $(STAMP): requirements.lock pyproject.toml
 demo: $(STAMP) ## Show the product at work on a local AWS, from sam deploy to a clean end
 	$(BIN)/python -m local.demo
 
-# What needs an AWS runs in two processes, a file as a whole in one of them: each has a local AWS and a control plane
-# of its own. The longest files come first.
+# What needs an AWS runs in three processes, since it waits a good deal, a file as a whole in one of them: each has a
+# local AWS and a control plane of its own. The longest files come first.
 test: $(STAMP) ## Unit, integration and end-to-end tests
 	$(BIN)/python -m pytest tests/unit tests/proof tests/fuzz tests/races tests/rights tests/scale tests/soak -n auto --dist worksteal $(PYTEST_ARGS)
-	$(BIN)/python -m pytest tests/e2e tests/slurm tests/integration -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/e2e tests/slurm tests/integration -n 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 unit integration e2e: $(STAMP)
 	$(BIN)/python -m pytest tests/$@ $(PYTEST_ARGS)

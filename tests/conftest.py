@@ -40,6 +40,7 @@ install_quick_moto()
 # The files that take longest, the longest first: in several processes, the last to start decides when all are done.
 LONGEST = (
     "tests/e2e/test_slurm.py",
+    "tests/e2e/test_slurm_changes.py",
     "tests/e2e/test_batch.py",
     "tests/e2e/test_faults.py",
     "tests/e2e/test_stack_statuses.py",

@@ -11,6 +11,7 @@ import pytest
 from local.aws import LocalAws, local_aws
 from local.deploy import build, deploy
 from local.fixtures import network
+from tests.e2e import slurm_world
 from tests.e2e.world import Cluster, World
 
 HERE = Path(__file__).parent
@@ -65,3 +66,20 @@ def running(cluster: Cluster) -> Cluster:
     cluster.put()
     cluster.until_ready(1)
     return cluster
+
+
+@pytest.fixture(scope="module")
+def slurm_cluster(world: World) -> Iterator[slurm_world.Slurm]:
+    """A cluster with the real Slurm, for all scenarios of a file."""
+    with slurm_world.running(world, f"slurm-{uuid.uuid4().hex[:5]}") as made:
+        yield made
+
+
+@pytest.fixture
+def slurm(slurm_cluster: slurm_world.Slurm) -> Iterator[slurm_world.Slurm]:
+    """The same, at rest before and after."""
+    slurm_cluster.until_at_rest()
+    yield slurm_cluster
+    slurm_cluster.type("scancel", "--user=root")
+    slurm_cluster.cluster.put(slurm_world.spec(slurm_cluster.world))
+    slurm_cluster.until_at_rest()

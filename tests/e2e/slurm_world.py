@@ -61,13 +61,20 @@ class Slurm(SlurmCluster):
             return False
 
     def until(self, what: str, seen: Callable[[], T | None]) -> T:
-        """Look again and again until `seen` finds something; a failure tells all there is to know."""
-        started = time.monotonic()
-        while not (found := seen()):
+        """Look again and again until `seen` finds something; a failure tells all there is to know.
+
+        A command that fails is no answer yet: with newer Slurm some do while the controller restarts.
+        """
+        started, failure = time.monotonic(), ""
+        while True:
+            try:
+                if found := seen():
+                    return found
+            except CommandError as error:
+                failure = f"; the last failure: {error}"
             if time.monotonic() - started > PATIENCE:
-                raise AssertionError(f"not within {PATIENCE:.0f} s: {what}\n{self.story()}")
+                raise AssertionError(f"not within {PATIENCE:.0f} s: {what}{failure}\n{self.story()}")
             time.sleep(POLL)
-        return found
 
     def until_job(self, identifier: str, *states: str) -> None:
         """Wait until a job, or all of an array, are in one of these states."""
@@ -113,3 +120,23 @@ def running(world: World, name: str) -> Iterator[Slurm]:
         made.until("the end of the record", lambda: made.cluster.record is None)
         assert world.tagged(name) == []
         assert world.aws.machines() == {}
+
+
+def busy_node(slurm: Slurm) -> str:
+    """The instance that runs something, once there is one."""
+
+    def seen() -> str | None:
+        busy = [name for name, state in slurm.hosts().items() if state.startswith(("mixed", "allocated"))]
+        return next((i for i, row in slurm.rows().items() if row["name"] in busy), None)
+
+    return slurm.until("a node with a job", seen)
+
+
+def until_leaving(slurm: Slurm, node: str) -> None:
+    """Until no job is started on a node any more."""
+
+    def seen() -> bool:
+        row = slurm.rows().get(node, {})
+        return row.get("state") == "draining" and slurm.hosts()[row["name"]].startswith("drain")
+
+    slurm.until("the node to be drained", seen)
