@@ -427,6 +427,24 @@ def test_jobs_go_first_to_hosts_whose_jobs_have_run_for_long() -> None:
     assert ranks() == [LAST, 1, LAST, LAST]
 
 
+def test_a_scheduler_that_is_slow_to_tell_of_jobs_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+
+    def started() -> dict[str, list[float]]:
+        world.now += 0.5
+        return {}
+
+    monkeypatch.setattr(world, "started", started)
+    agent = world.head()
+    agent.look()
+    world.calls.clear()
+    for _ in range(4):
+        agent.turn(lambda seconds: None)
+    assert "hosts" not in world.calls
+    agent.turn(lambda seconds: None)
+    assert world.calls["hosts"] == 1
+
+
 def test_what_the_scheduler_forgot_is_told_again() -> None:
     world = World()
     world.put("i-1", "cpu-1", Row.READY)
