@@ -77,7 +77,7 @@ class Scheduler(Protocol):
         ...
 
     def started(self) -> Mapping[str, Sequence[float]]:
-        """When the jobs that run have started, by host (seconds since the epoch): one of several hosts is on each."""
+        """When the jobs that run have started, by host (seconds since the epoch). A job may be on several."""
         ...
 
     def bind(self, addresses: Mapping[str, str]) -> None:

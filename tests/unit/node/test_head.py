@@ -401,14 +401,14 @@ def test_jobs_go_first_to_hosts_whose_jobs_have_run_for_long() -> None:
         world.put(f"i-{number}", f"cpu-{number}", Row.READY)
         world.launch(f"i-{number}", Member.SERVING)
         world.register(f"cpu-{number}", state)
-    world.running = {"cpu-1": [world.now], "cpu-2": [world.now, world.now]}
+    world.running = {"cpu-1": [world.now, world.now + 300], "cpu-2": [world.now, world.now]}
 
     def ranks() -> list[int]:
         return [world.hosts_of[f"cpu-{number}"].rank for number in range(1, 5)]
 
     agent = world.head()
     agent.look()
-    assert ranks() == [LAST - 1, LAST - 1, LAST, LAST]
+    assert ranks() == [LAST - 1, LAST - 1, LAST, LAST], "a job of another clock's future has not run yet"
     world.now += 59
     agent.look()
     assert ranks() == [LAST - 1, LAST - 2, LAST, LAST], "two have run for two minutes, nearly"
