@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,10 @@ class LocalAws:
         if answer.status != 200:
             raise ValueError(answer.json())
         return answer.json()
+
+    def weather(self) -> Counter[str]:
+        """The calls of functions so far, those that were faulted by kind, and messages lost (`additions.weather`)."""
+        return Counter(urllib3.request("GET", f"{self.endpoint}/_local/weather", timeout=5).json())
 
     def machines(self) -> dict[str, dict[str, Any]]:
         """The instances that are machines (`local.additions.machines`), by their ids: state, pid, address, files."""

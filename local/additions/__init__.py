@@ -19,6 +19,7 @@
 | `access` | tags and roles for IAM's evaluation |
 | `decisions` | what that evaluation decided |
 | `weather` | a share of the calls of functions that fails, at random |
+| `messages` | queues that lose messages |
 | `seeds` | public images and the parameters that name them |
 | `settings` | what a test can set while it runs |
 """
@@ -30,7 +31,7 @@ from typing import Any
 Asgi = Callable[..., Awaitable[None]]
 # Who wraps what another one has put in its place comes after it.
 ORDER = ("functions", "seeds", "ec2", "resources", "groups", "batch", "batch_resources", "clusters", "codebuild",
-         "ecr", "stacks", "provisioning", "access", "decisions", "machines")  # fmt: skip
+         "ecr", "stacks", "provisioning", "access", "decisions", "machines", "messages")  # fmt: skip
 
 
 def register() -> Asgi:

@@ -41,6 +41,8 @@ class Settings:
     another message group."""
     faults: float = 0.0
     """The share of the calls of Lambda functions that fail, in one of the ways of `local.additions.weather`."""
+    lost_messages: dict[str, int] = field(default_factory=dict)
+    """SQS queues (a glob pattern of names) that lose messages, with n where each n-th one is lost."""
     retry_seconds: float = 1.0
     """An Auto Scaling group whose launch failed tries again after this time, doubled at each failure."""
 

@@ -3,9 +3,6 @@
 Each scenario ends with all jobs done or explained, the three lists equal, and no node left.
 """
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 
 from local.demo_slurm import unavailable
@@ -108,26 +105,11 @@ def test_a_spot_notice_under_a_job_queues_it_again_elsewhere(slurm: Slurm) -> No
 
 
 def test_lost_messages_change_nothing_but_the_delay(slurm: Slurm) -> None:
-    """Some take what they can from the queue, which is far more than every tenth message."""
-    sqs = slurm.world.client("sqs")
-    url = slurm.output("QueueUrl")
-    over = threading.Event()
-
-    def steal() -> int:
-        stolen = 0
-        while not over.is_set():
-            found = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
-            for each in found.get("Messages", ()):
-                sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
-                stolen += 1
-        return stolen
-
-    with ThreadPoolExecutor(4) as pool:
-        thieves = [pool.submit(steal) for _ in range(4)]
-        try:
-            job = slurm.submit("true", "--array=0-19")
-            slurm.until_job(job, "COMPLETED")
-            slurm.until_at_rest()
-        finally:
-            over.set()
-    assert sum(thief.result() for thief in thieves)
+    """Each third is lost, the groups' notifications and the nodes' own words alike."""
+    queue = slurm.output("QueueUrl").rpartition("/")[2]
+    before = slurm.aws.weather()["lost"]
+    with slurm.world.behaving(lost_messages={queue: 3}):
+        job = slurm.submit("true", "--array=0-19")
+        slurm.until_job(job, "COMPLETED")
+        slurm.until_at_rest()
+        assert slurm.aws.weather()["lost"] > before

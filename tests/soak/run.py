@@ -8,9 +8,6 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-import urllib3
-
-from local.additions.weather import PATH
 from local.aws import LocalAws, local_aws
 from local.deploy import build, deploy
 from local.fixtures import network
@@ -104,7 +101,7 @@ def _settle(world: World, users: list[User]) -> list[str]:
 
 def _figures(aws: LocalAws, world: World, memory: Memory, seconds: float) -> list[str]:
     """Print what was seen; the processes whose memory grew."""
-    _told("calls_and_faults", urllib3.request("GET", f"{aws.endpoint}{PATH}").json())
+    _told("calls_and_faults", dict(aws.weather()))
     passes = [line for line in world.logs("reconcile") if "result" in line or "exception" in line]
     # MiniStack keeps the newest events of a log only.
     _told("passes_still_logged", dict(Counter(line.get("result", "broke") for line in passes)))
