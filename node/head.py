@@ -98,7 +98,7 @@ class Head:
     def turn(self, sleep: Callable[[float], object]) -> None:
         """Wait for something to look at, look, and acknowledge what was the occasion."""
         handles = self._receive(sleep)
-        if handles or self.clock() - self.looked >= PAUSE or self._stirred():
+        if handles or _over(self.looked, PAUSE, self.clock()) or self._stirred():
             self.look()
             self.messages.delete(handles)
 
@@ -134,7 +134,7 @@ class Head:
 
     def _stirred(self) -> bool:
         """Whether the scheduler shows anything else than at the last pass. To ask may take a tenth of the time."""
-        if self.clock() - self.asked < 10 * self.cost:
+        if not _over(self.asked, 10 * self.cost, self.clock()):
             return False
         try:
             look = self._ask()
@@ -228,7 +228,7 @@ class Head:
             self.groups.let_go(work.members[instance].group, instance)
             self.told[instance] = now
 
-        self.told = {instance: at for instance, at in self.told.items() if instance in work.members and now - at < TELL}
+        self.told = {each: at for each, at in self.told.items() if each in work.members and not _over(at, TELL, now)}
         return _failures(side_by_side(let_go, [each for each in work.free() if each not in self.told]))
 
     def _publish(self, work: Work, look: Look, rows: Rows, now: float) -> None:
@@ -252,7 +252,7 @@ class Head:
     def _sign(self, reason: str) -> None:
         """A sign of life; at once when there is another thing to say, or none any more: the operator waits for that."""
         now = self.clock()
-        if now - self.signed < SIGN and reason == self.said:
+        if not _over(self.signed, SIGN, now) and reason == self.said:
             return
         self.table.tell_agent(self.version, self.scheduler_name, reason, now)
         if self.said and not reason:
@@ -329,6 +329,11 @@ def remember(seen: Mapping[str, Seen], hosts: Mapping[str, HostState], now: floa
         name: seen[name] if name in seen and seen[name].state is host.state else Seen(host.state, now)
         for name, host in hosts.items()
     }
+
+
+def _over(since: float, seconds: float, now: float) -> bool:
+    """Whether so long has passed. A time that is ahead is of a clock that was set back, and nothing to wait for."""
+    return not 0 <= now - since < seconds
 
 
 def _failures(failed: Sequence[tuple[Any, Exception]]) -> list[str]:

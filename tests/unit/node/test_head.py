@@ -395,6 +395,19 @@ def test_a_pass_writes_only_what_changes_and_asks_in_bulk() -> None:
     assert "drop" not in world.calls
 
 
+def test_a_clock_that_is_set_back_holds_up_nothing() -> None:
+    world = World()
+    agent = world.head()
+    world.end("i-1")
+    held = dict(world.members)
+    agent.turn(no_wait)
+    world.now -= 3600
+    world.members = held
+    agent.turn(no_wait)
+    assert (world.calls["look"], world.calls["let_go"]) == (2, 2)
+    assert world.agent[-1][3] < NOW, "a sign of life"
+
+
 def test_jobs_go_first_to_hosts_whose_jobs_have_run_for_long() -> None:
     world = World()
     for number, state in ((1, Host.BUSY), (2, Host.BUSY), (3, Host.IDLE)):

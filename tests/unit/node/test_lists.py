@@ -112,6 +112,12 @@ def test_a_host_that_has_just_fallen_silent_is_given_time_whatever_the_age_of_it
     assert list(tasks({ID: Member.SERVING}, rows, hosts, NOW)) == []
 
 
+def test_a_row_of_a_clock_that_is_ahead_has_just_been_written() -> None:
+    """The operator writes rows, and nodes do; nobody's clock is ours."""
+    for each in itertools.product(Member, Row, Host):
+        assert one(*each, since=NOW + 0.4) == one(*each, since=NOW)
+
+
 def test_no_job_is_lost_to_a_node_that_is_to_leave() -> None:
     """Whatever the lists say, a node whose host has jobs, or may have, is not called drained."""
     for member, row, age in itertools.product(Member, Row, (0.0, BOOT)):
