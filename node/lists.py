@@ -43,6 +43,7 @@ class Host(Enum):
     LOCKED = "locked"
     LOCKED_BUSY = "locked, with jobs"
     SET_ASIDE = "set aside by somebody"
+    SET_ASIDE_BUSY = "set aside by somebody, with jobs"
 
 
 class Deed(Enum):
@@ -64,6 +65,7 @@ class Deed(Enum):
 ANY_MEMBER, ANY_ROW, ANY_HOST = frozenset(Member), frozenset(Row), frozenset(Host)
 THERE = frozenset({Member.COMING, Member.SERVING})
 UP = frozenset({Host.IDLE, Host.BUSY})
+WITH_JOBS = frozenset({Host.BUSY, Host.LOCKED_BUSY, Host.SET_ASIDE_BUSY})
 BOUND = ANY_HOST - {Host.DOWN}
 # Seconds. A row that no member stands behind may be of an instance that its group does not show yet; a node that has
 # said nothing for so long says nothing any more; a host that does not answer may come back.
@@ -111,9 +113,9 @@ RULES = (
     Rule(THERE, _one(Row.READY), ANY_HOST, Deed.NOTHING),
     # Leaving: no new jobs, then none, then the operator ends it. A silent host may have jobs yet.
     Rule(THERE, _one(Row.DRAINING), UP, Deed.LOCK),
-    Rule(THERE, _one(Row.DRAINING), _one(Host.LOCKED_BUSY, Host.SILENT), Deed.NOTHING),
+    Rule(THERE, _one(Row.DRAINING), _one(Host.LOCKED_BUSY, Host.SET_ASIDE_BUSY, Host.SILENT), Deed.NOTHING),
     Rule(THERE, _one(Row.DRAINING), ANY_HOST, Deed.SAY_DRAINED),
-    Rule(THERE, _one(Row.DRAINED), _one(Host.BUSY, Host.LOCKED_BUSY, Host.IDLE), Deed.SAY_DRAINING),
+    Rule(THERE, _one(Row.DRAINED), UP | WITH_JOBS, Deed.SAY_DRAINING),
     Rule(THERE, _one(Row.DRAINED), ANY_HOST, Deed.NOTHING),
     Rule(THERE, _one(Row.FAILED), BOUND, Deed.UNBIND),
     Rule(THERE, _one(Row.FAILED), ANY_HOST, Deed.NOTHING),

@@ -152,12 +152,13 @@ def _host(line: str) -> tuple[str, HostState]:
     found = dict(reversed(WORDS.findall(line)))
     reason = REASON.search(line)
     try:
-        allocated, total = int(found["CPUAlloc"]), int(found["CPUTot"])
+        allocated, total, held = (int(found[key]) for key in ("CPUAlloc", "CPUTot", "AllocMem"))
         free = HostState(
-            host_state(found["State"], reason[1] if reason else "", busy=allocated > 0),
+            # A job that is suspended has given back its processors, and holds its memory.
+            host_state(found["State"], reason[1] if reason else "", busy=allocated + held > 0),
             found.get("Partitions", "").partition(",")[0],
             total - allocated,
-            int(found["RealMemory"]) - int(found["AllocMem"]),
+            int(found["RealMemory"]) - held,
             _gpus(found["Gres"]) - _gpus(found.get("GresUsed", "")),
             reason[1] if reason else "",
             found["NodeAddr"],
@@ -179,8 +180,10 @@ def host_state(state: str, reason: str, *, busy: bool) -> Host:
     if base in ("DOWN", "UNKNOWN", "FUTURE") or "POWERED_DOWN" in flags:
         return Host.SET_ASIDE
     busy = busy or "COMPLETING" in flags
+    if "DRAIN" in flags and not reason.startswith(OURS):
+        return Host.SET_ASIDE_BUSY if busy else Host.SET_ASIDE
     if "DRAIN" in flags:
-        return (Host.LOCKED_BUSY if busy else Host.LOCKED) if reason.startswith(OURS) else Host.SET_ASIDE
+        return Host.LOCKED_BUSY if busy else Host.LOCKED
     return Host.BUSY if busy else Host.IDLE
 
 

@@ -98,6 +98,25 @@ def test_what_an_administrator_drains_is_his(real: RealSlurm) -> None:
     assert state() is Host.SET_ASIDE
 
 
+def test_what_an_administrator_drains_may_have_jobs_yet(real: RealSlurm) -> None:
+    up(real)
+    job = real.submit("sleep 600")
+    until(real, Host.BUSY)
+    real.ask("scontrol", "update", "NodeName=cpu-1", "State=DRAIN", "Reason=bad disk")
+    assert state() is Host.SET_ASIDE_BUSY
+    real.ask("scancel", job)
+    until(real, Host.SET_ASIDE)
+
+
+def test_a_job_that_is_suspended_keeps_its_host(real: RealSlurm) -> None:
+    up(real)
+    job = real.submit("sleep 600")
+    until(real, Host.BUSY)
+    real.ask("scontrol", "suspend", job)
+    real.until("its processors", lambda: SLURM.hosts()["cpu-1"].cpus == 4)
+    assert state() is Host.BUSY
+
+
 def test_jobs_of_a_host_that_is_no_more_are_queued_again(real: RealSlurm) -> None:
     up(real)
     job = real.submit("sleep 600", "--requeue")

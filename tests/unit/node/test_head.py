@@ -515,7 +515,7 @@ def apart(draw: st.DrawFn) -> tuple[World, set[str]]:
     for name, instance in zip(names, sorted(draw(some)), strict=False):
         world.put(instance, name, draw(st.sampled_from([*Row][1:])), draw(st.floats(NOW - 5000, NOW)))
     for name in sorted(draw(st.sets(st.sampled_from(names)))):
-        state = draw(st.sampled_from([each for each in Host if each is not Host.SET_ASIDE]))
+        state = draw(st.sampled_from([each for each in Host if each not in (Host.SET_ASIDE, Host.SET_ASIDE_BUSY)]))
         world.hosts_of[name] = host(state)
     return world, set(IDS) if draw(st.booleans()) else draw(some)
 

@@ -70,6 +70,7 @@ def test_what_is_done(member: Member, row: Row, host: Host, deed: Deed) -> None:
     [
         (Member.SERVING, Row.READY, Host.BUSY),
         (Member.SERVING, Row.READY, Host.SET_ASIDE),
+        (Member.SERVING, Row.READY, Host.SET_ASIDE_BUSY),
         (Member.SERVING, Row.DRAINING, Host.LOCKED_BUSY),
         (Member.SERVING, Row.DRAINED, Host.LOCKED),
         (Member.SERVING, Row.FAILED, Host.DOWN),
@@ -121,7 +122,7 @@ def test_a_row_of_a_clock_that_is_ahead_has_just_been_written() -> None:
 def test_no_job_is_lost_to_a_node_that_is_to_leave() -> None:
     """Whatever the lists say, a node whose host has jobs, or may have, is not called drained."""
     for member, row, age in itertools.product(Member, Row, (0.0, BOOT)):
-        for host in (Host.BUSY, Host.LOCKED_BUSY, Host.SILENT):
+        for host in (Host.BUSY, Host.LOCKED_BUSY, Host.SET_ASIDE_BUSY, Host.SILENT):
             assert rule_of(member, row, host, age).deed is not Deed.SAY_DRAINED
 
 
@@ -172,7 +173,8 @@ class World:
         """Time passes: jobs end, instances come up and say so, and those that are to go do."""
         self.now += 60
         for name, host in list(self.hosts.items()):
-            after = {Host.BUSY: Host.IDLE, Host.LOCKED_BUSY: Host.LOCKED}.get(host.state)
+            ends = {Host.BUSY: Host.IDLE, Host.LOCKED_BUSY: Host.LOCKED, Host.SET_ASIDE_BUSY: Host.SET_ASIDE}
+            after = ends.get(host.state)
             if after:
                 self.hosts[name] = Seen(after, self.now)
         for instance, member in list(self.members.items()):

@@ -40,7 +40,7 @@ ADMINISTRATOR = "bad disk [really] State=IDLE"
         ("IDLE+CLOUD+DRAIN", LOCKED, False, Host.LOCKED),
         ("MIXED+CLOUD+DRAIN", LOCKED, True, Host.LOCKED_BUSY),
         ("IDLE+CLOUD+COMPLETING+DRAIN", LOCKED, False, Host.LOCKED_BUSY),
-        ("MIXED+CLOUD+DRAIN", ADMINISTRATOR, True, Host.SET_ASIDE),
+        ("MIXED+CLOUD+DRAIN", ADMINISTRATOR, True, Host.SET_ASIDE_BUSY),
         ("IDLE+CLOUD+DRAIN", ADMINISTRATOR, False, Host.SET_ASIDE),
     ],
 )
@@ -51,7 +51,7 @@ def test_a_state(state: str, reason: str, busy: bool, expected: Host) -> None:
 def test_a_line_is_read_by_its_words() -> None:
     text = LINE.format("IDLE+DRAIN", f" Reason={ADMINISTRATOR} [root@1700000000] Comment=State=DOWN")
     found = parse_hosts(text)
-    assert found == {"gpu-1": HostState(Host.SET_ASIDE, "gpu", 1, 1500, 3, ADMINISTRATOR, "10.0.0.7")}
+    assert found == {"gpu-1": HostState(Host.SET_ASIDE_BUSY, "gpu", 1, 1500, 3, ADMINISTRATOR, "10.0.0.7")}
     assert found["gpu-1"].rank == 3
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from node.facts import Queue
 from node.groups import Belonging
 from node.head import Head
-from node.lists import Host, Member, Row
+from node.lists import WITH_JOBS, Host, Member, Row
 from node.ranks import LAST
 from node.rows import NodeRow, Rows
 from node.scheduler import HostState, Jobs, SchedulerError
@@ -82,7 +82,7 @@ class World:
         if found is None or found.state is not row.state:
             return None
         if state is Row.DRAINED:
-            assert self.hosts_of[row.name].state not in (Host.BUSY, Host.LOCKED_BUSY), "no job is taken"
+            assert self.hosts_of[row.name].state not in WITH_JOBS, "no job is taken"
         served = found.served or state is Row.READY
         self.rows[row.id] = replace(found, state=state, since=now, reason=reason or found.reason, served=served)
         return self.rows[row.id]
