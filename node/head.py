@@ -41,12 +41,13 @@ SAY = {
 }
 # Seconds after which an instance that was told to go, and is still held, is told again.
 TELL = 60.0
+NO_USE = "the node's daemon does not answer the scheduler as it should"
 # Why a row has failed, by the state that it was in.
 FAILURES = {
     Row.BOOTING: "the node has not joined in time",
-    Row.READY: "the node's daemon does not answer the scheduler",
-    Row.DRAINING: "the node's daemon does not answer the scheduler",
-    Row.DRAINED: "the node's daemon does not answer the scheduler",
+    Row.READY: NO_USE,
+    Row.DRAINING: NO_USE,
+    Row.DRAINED: NO_USE,
 }
 
 
@@ -211,7 +212,7 @@ class Head:
             LOG.info("%s is %s", row.id, row.name)
 
     def _move(self, work: Work, row: NodeRow, state: Row, now: float) -> None:
-        moved = self.table.move(row, state, now, FAILURES[row.state] if state is Row.FAILED else "")
+        moved = self.table.move(row, state, now, work.failure(row) if state is Row.FAILED else "")
         if moved:
             work.rows[row.id] = moved
             LOG.info("%s (%s) is %s", row.name, row.id, state.value)
@@ -273,6 +274,12 @@ class Work:
     def names(self, todo: Sequence[Task], deed: Deed) -> list[str]:
         """The hosts that this is to be done to."""
         return [task.name for task in todo if task.deed is deed and task.name in self.hosts]
+
+    def failure(self, row: NodeRow) -> str:
+        """Why a node has failed; the scheduler may know more of it."""
+        host = self.hosts.get(row.name)
+        said = host.reason if host and host.state is Host.SILENT else ""
+        return f"{FAILURES[row.state]}{': ' if said else ''}{said}"
 
     def addresses(self) -> dict[str, str]:
         """Where hosts are, of which the scheduler does not know it."""

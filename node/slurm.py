@@ -24,6 +24,9 @@ PATIENCE = 60
 # Begin the reasons that are ours; others are an administrator's.
 OURS = "muster:"
 UNBOUND, LOCKED = f"{OURS} no instance", f"{OURS} leaving"
+# Begin the reasons for which Slurm itself drains a node (slurm.conf(5): UnkillableStepTimeout, Prolog, Epilog; a batch
+# script that could not be started or ended): nobody set it aside, and nobody gives it back.
+SPOILT = ("Kill task failed", "Prolog error", "Epilog error", "batch job complete failure")
 # Where nobody answers: the address of hosts without instances. Their names are in no DNS, and an address of one that
 # is no more may be somebody else's.
 NOWHERE = "127.255.255.254"
@@ -180,11 +183,17 @@ def host_state(state: str, reason: str, *, busy: bool) -> Host:
     if base in ("DOWN", "UNKNOWN", "FUTURE") or "POWERED_DOWN" in flags:
         return Host.SET_ASIDE
     busy = busy or "COMPLETING" in flags
-    if "DRAIN" in flags and not reason.startswith(OURS):
-        return Host.SET_ASIDE_BUSY if busy else Host.SET_ASIDE
     if "DRAIN" in flags:
-        return Host.LOCKED_BUSY if busy else Host.LOCKED
+        return _drained(reason, busy=busy)
     return Host.BUSY if busy else Host.IDLE
+
+
+def _drained(reason: str, *, busy: bool) -> Host:
+    if reason.startswith(OURS):
+        return Host.LOCKED_BUSY if busy else Host.LOCKED
+    if busy:
+        return Host.SET_ASIDE_BUSY
+    return Host.SILENT if reason.startswith(SPOILT) else Host.SET_ASIDE
 
 
 class _Line(NamedTuple):

@@ -96,6 +96,19 @@ def test_a_host_that_falls_silent_has_its_time_from_then_on() -> None:
     assert "does not answer" in world.rows["i-1"].reason
 
 
+def test_a_node_that_the_scheduler_has_given_up_fails_with_its_reason() -> None:
+    world = World()
+    world.put("i-1", "cpu-1", Row.READY)
+    world.launch("i-1", Member.SERVING)
+    world.hosts_of["cpu-1"] = replace(host(Host.SILENT), reason="Kill task failed")
+    agent = world.head()
+    agent.look()
+    world.now += PATIENCE
+    agent.look()
+    assert world.rows["i-1"].state is Row.FAILED
+    assert world.rows["i-1"].reason.endswith("as it should: Kill task failed")
+
+
 def test_a_node_that_is_to_go_is_locked_and_said_drained_when_its_jobs_have_ended() -> None:
     world = World()
     world.put("i-1", "cpu-1", Row.DRAINING)

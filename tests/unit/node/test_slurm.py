@@ -42,6 +42,8 @@ ADMINISTRATOR = "bad disk [really] State=IDLE"
         ("IDLE+CLOUD+COMPLETING+DRAIN", LOCKED, False, Host.LOCKED_BUSY),
         ("MIXED+CLOUD+DRAIN", ADMINISTRATOR, True, Host.SET_ASIDE_BUSY),
         ("IDLE+CLOUD+DRAIN", ADMINISTRATOR, False, Host.SET_ASIDE),
+        ("IDLE+CLOUD+DRAIN", "Kill task failed", False, Host.SILENT),
+        ("MIXED+CLOUD+DRAIN", "Kill task failed", True, Host.SET_ASIDE_BUSY),
     ],
 )
 def test_a_state(state: str, reason: str, busy: bool, expected: Host) -> None:
