@@ -12,10 +12,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import groupby
+from typing import NamedTuple
 
 from node.facts import Queue
 from node.ranks import LAST
-from node.slurm import NOWHERE
+from node.slurm import NOWHERE, host_names
 
 SLURM, CGROUP, GRES = "etc/slurm/slurm.conf", "etc/slurm/cgroup.conf", "etc/slurm/gres.conf"
 # An administrator's: lines that are added to slurm.conf (the last of a name counts), and what takes gres.conf's place.
@@ -74,6 +76,22 @@ LEARNED = {
 OTHER_FILES = {CGROUP: Step.RECONFIGURE, GRES: Step.RESTART}
 
 
+# A line of hosts, as it is written here.
+HOSTS = re.compile(r"^NodeName=(\S+) CPUs=(\d+) RealMemory=(\d+)(?: Gres=gpu:(\d+))? State=CLOUD", re.MULTILINE)
+
+
+class Shape(NamedTuple):
+    """What a host has for jobs: vCPUs, MiB of memory, GPUs."""
+
+    cpus: int
+    memory: int
+    gpus: int
+
+
+# Hosts of one shape, as Slurm folds their names.
+Hosts = tuple[str, Shape]
+
+
 @dataclass(frozen=True)
 class Site:
     """Where the controller runs. `cgroups`: jobs can be kept in them; `extra` and `extra_gres`: an administrator's."""
@@ -86,24 +104,56 @@ class Site:
     extra_gres: str = ""
 
 
-def render(site: Site, queues: Sequence[Queue], names: Iterable[str] = (), *, held: bool = False) -> dict[str, str]:
+def render(
+    site: Site,
+    queues: Sequence[Queue],
+    names: Iterable[str] = (),
+    kept: Mapping[str, Shape] | None = None,
+    *,
+    held: bool = False,
+) -> dict[str, str]:
     """The files by their paths.
 
-    `names` are hosts of instances, which stay although the queue's limit was lowered. Of queues that are `held`, no
-    job starts: a host that is new is idle until it is told that it is down.
+    `names` are hosts of instances, which stay although the queue's limit was lowered; those that are `kept` stay as
+    they are although the queue's nodes have become others. Of queues that are `held`, no job starts: a host that is new
+    is idle until it is told that it is down.
     """
     tops = {queue.name: _top(queue, names) for queue in queues}
+    hosts = [each for queue in queues for each in _hosts(queue, tops[queue.name], kept or {})]
     lines = [
         "# Written by Muster's agent. What is to be added belongs into muster-extra.conf, beside this file.",
-        *(f"{key}={value}" for key, value in _settings(site, queues)),
-        *(_node(queue, tops[queue.name]) for queue in queues if tops[queue.name]),
+        *(f"{key}={value}" for key, value in _settings(site, hosts)),
+        *(_node(*each) for each in hosts),
         *(_partition(queue, tops[queue.name], default=not place, held=held) for place, queue in enumerate(queues)),
         *([f"# {EXTRA}", site.extra.strip()] if site.extra.strip() else []),
     ]
-    return {SLURM: "\n".join(lines) + "\n", CGROUP: _cgroup(site), GRES: _gres(site, queues, tops)}
+    return {SLURM: "\n".join(lines) + "\n", CGROUP: _cgroup(site), GRES: _gres(site, hosts)}
 
 
-def _settings(site: Site, queues: Sequence[Queue]) -> Iterator[tuple[str, str]]:
+def shapes(text: str) -> dict[str, Shape]:
+    """What each host has by a configuration that was written here."""
+    return {
+        name: Shape(int(cpus), int(memory), int(gpus or 0))
+        for names, cpus, memory, gpus in HOSTS.findall(text)
+        for name in host_names(names)
+    }
+
+
+def _hosts(queue: Queue, top: int, kept: Mapping[str, Shape]) -> Iterator[Hosts]:
+    own = Shape(queue.cpus, queue.memory, queue.gpus)
+    numbers: dict[Shape, list[int]] = {own: []}
+    for number in range(1, top + 1):
+        numbers.setdefault(kept.get(f"{queue.name}-{number}", own), []).append(number)
+    return ((f"{queue.name}-[{_folded(some)}]", shape) for shape, some in numbers.items() if some)
+
+
+def _folded(numbers: Sequence[int]) -> str:
+    """`1-3,7-7` for 1, 2, 3 and 7."""
+    runs = [[number for _, number in run] for _, run in groupby(enumerate(numbers), lambda each: each[1] - each[0])]
+    return ",".join(f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _settings(site: Site, hosts: Sequence[Hosts]) -> Iterator[tuple[str, str]]:
     yield from {
         "ClusterName": site.cluster,
         "SlurmctldHost": f"{site.host}({site.address})",
@@ -136,14 +186,14 @@ def _settings(site: Site, queues: Sequence[Queue]) -> Iterator[tuple[str, str]]:
         "PropagateResourceLimitsExcept": "MEMLOCK",
         "UnkillableStepTimeout": "180",
     }.items()
-    if any(queue.gpus for queue in queues):
+    if any(shape.gpus for _, shape in hosts):
         yield "GresTypes", "gpu"
 
 
-def _node(queue: Queue, top: int) -> str:
-    gres = f" Gres=gpu:{queue.gpus}" if queue.gpus else ""
-    shape = f"CPUs={queue.cpus} RealMemory={queue.memory}{gres}"
-    return f"NodeName={queue.name}-[1-{top}] {shape} State=CLOUD NodeAddr={NOWHERE} Weight={LAST}"
+def _node(names: str, shape: Shape) -> str:
+    gres = f" Gres=gpu:{shape.gpus}" if shape.gpus else ""
+    has = f"CPUs={shape.cpus} RealMemory={shape.memory}{gres}"
+    return f"NodeName={names} {has} State=CLOUD NodeAddr={NOWHERE} Weight={LAST}"
 
 
 def _partition(queue: Queue, top: int, *, default: bool, held: bool) -> str:
@@ -157,14 +207,12 @@ def _cgroup(site: Site) -> str:
     return "".join(f"{name}=yes\n" for name in wanted)
 
 
-def _gres(site: Site, queues: Sequence[Queue], tops: Mapping[str, int]) -> str:
+def _gres(site: Site, hosts: Sequence[Hosts]) -> str:
     """Without a library of the vendor's only its devices' names say what a node has; one that lacks them stays away."""
     if site.extra_gres.strip():
         return site.extra_gres
-    some = [queue for queue in queues if queue.gpus and tops[queue.name]]
-    return "".join(
-        f"NodeName={queue.name}-[1-{tops[queue.name]}] Name=gpu File=/dev/nvidia{_span(queue.gpus)}\n" for queue in some
-    )
+    some = [(names, shape.gpus) for names, shape in hosts if shape.gpus]
+    return "".join(f"NodeName={names} Name=gpu File=/dev/nvidia{_span(gpus)}\n" for names, gpus in some)
 
 
 def _span(count: int) -> str:

@@ -39,12 +39,15 @@ class Controller(Slurm):
         site = conf.Site(
             self._site.cluster, self._site.host, self._site.address, self._machine.has_cgroups(), extra, gres
         )
-        files = conf.render(site, queues, self._beyond)
+        # Slurm aborts the jobs of a host whose processors change, so those of instances stay as they are.
+        former = conf.shapes(self._machine.read(conf.SLURM))
+        kept = {name: former[name] for name in names if name in former}
+        files = conf.render(site, queues, self._beyond, kept)
         step = conf.step(self._read, files)
         if step is Step.NOTHING:
             return
         if step is Step.RESTART:
-            self._restart(conf.render(site, queues, self._beyond, held=True), names)
+            self._restart(conf.render(site, queues, self._beyond, kept, held=True), names)
         self._write(files)
         self.reconfigure()
         self._read = files

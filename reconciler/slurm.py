@@ -11,6 +11,8 @@ from reconciler.pins import Pins
 SLURM = "slurm"
 # In percent. What Slurm gives out of a machine's memory: the kernel and the daemons have the rest.
 MEMORY = 95
+# What of a queue is its nodes', by its launch template.
+HAS = ("cpus", "memory", "gpus")
 # Seconds that idle nodes share before they go, where the spec says nothing: a part of what the boot of one takes, for
 # few are used again.
 IDLE_TIME = 30
@@ -62,18 +64,20 @@ def facts_document(cluster: Cluster, pins: Pins) -> str:
     return _written(queues)
 
 
-def keeping(document: str, former: str, there: Collection[str]) -> str:
+def keeping(document: str, former: str, there: Collection[str], *, settled: bool = True) -> str:
     """A document with those queues of a former one that are `there` yet, and not in it: jobs run on their nodes.
 
-    Nothing is taken from a former document that cannot be read.
+    Until the stack has `settled`, nodes are launched as before, and have what the former document says. Nothing is
+    taken from a former document that cannot be read.
     """
     try:
         queues, others = json.loads(document)["queues"], json.loads(former)["queues"]
         names = {queue["name"] for queue in queues}
+        had = {queue["name"]: {key: queue[key] for key in HAS} for queue in others if not settled}
         kept = [queue for queue in others if queue["name"] in there and queue["name"] not in names]
     except (ValueError, LookupError, TypeError):
         return document
-    return _written([*queues, *kept]) if kept else document
+    return _written([*({**queue, **had.get(queue["name"], {})} for queue in queues), *kept])
 
 
 def _written(queues: Sequence[Mapping[str, object]]) -> str:

@@ -13,7 +13,8 @@ SILENT, LOOK_AT_AGENT, LOOK_FOR_AGENT, BOOT = 300, 300, 60, 1800
 
 def document(draft: Draft, facts: NodeFacts) -> str:
     """What the head node has to know: the queues of the spec, and those whose groups are there yet."""
-    return keeping(draft.desired.facts, facts.facts_document, {group.queue for group in draft.actual.groups})
+    there, settled = {group.queue for group in draft.actual.groups}, draft.conditions["StackReady"].status
+    return keeping(draft.desired.facts, facts.facts_document, there, settled=settled)
 
 
 def tell(draft: Draft, facts: NodeFacts) -> None:

@@ -17,6 +17,7 @@ from node.conf import EXTRA as EXTRA_FILE
 from node.conf import SLURM, Site
 from node.facts import Queue
 from node.machine import Machine
+from node.slurm import host_names
 from node.slurm_files import Controller
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scontrol", "sinfo", "scancel")
@@ -62,12 +63,13 @@ class Here(Machine):
     def write(self, path: str, content: str | bytes, mode: int = 0o644, owner: str = "") -> bool:
         text = content if isinstance(content, str) else content.decode()
         if path == SLURM:
-            text = re.sub(r"^NodeName=(\w+)-\[1-(\d+)\]", self._with_ports, text, flags=re.MULTILINE)
+            text = re.sub(r"^NodeName=.*", self._with_ports, text, flags=re.MULTILINE)
         return super().write(path, text, mode, owner)
 
     def _with_ports(self, line: re.Match[str]) -> str:
-        ports = self.real.ports[line[1]][: int(line[2])]
-        return f"{line[0]} Port=[{','.join(map(str, ports))}]"
+        names = [name.rpartition("-") for name in host_names(line[0].split()[0].partition("=")[2])]
+        ports = [str(self.real.ports[queue][int(number) - 1]) for queue, _, number in names]
+        return f"{line[0]} Port=[{','.join(ports)}]"
 
     def systemctl(self, *what: str) -> None:
         assert what == ("restart", "slurmctld")

@@ -57,6 +57,22 @@ def test_a_lower_limit_leaves_the_hosts_of_instances(real: RealSlurm) -> None:
     assert set(Slurm().hosts()) == {"cpu-1", "cpu-2", "cpu-3", "gpu-1", "gpu-2"}
 
 
+def test_hosts_of_instances_keep_their_shape_and_their_jobs(real: RealSlurm) -> None:
+    """A queue has got nodes of another type: Slurm aborts jobs on hosts whose processors change."""
+    up(real, "cpu-2")
+    runs = real.submit("sleep 600")
+    real.until("the job", lambda: real.job(runs) == "RUNNING")
+    larger = (replace(CPU, cpus=8, memory=4000), GPU)
+    real.controller.shape(larger, ["cpu-2"])
+    assert real.job(runs) == "RUNNING"
+    found = Slurm().hosts()
+    assert {name: found[name].cpus for name in ("cpu-1", "cpu-2", "cpu-3")} == {"cpu-1": 8, "cpu-2": 3, "cpu-3": 8}
+    real.kill("cpu-2")
+    Slurm().unbind(["cpu-2"])
+    real.controller.shape(larger, [])
+    assert Slurm().hosts()["cpu-2"].cpus == 8
+
+
 def test_a_reconfigure_is_enough_for_what_is_no_node(real: RealSlurm) -> None:
     up(real, "cpu-1")
     runs = real.submit("sleep 600")

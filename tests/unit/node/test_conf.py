@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from node.conf import CGROUP, EXTRA, EXTRA_GRES, GRES, SLURM, Site, Step, render, step
+from node.conf import CGROUP, EXTRA, EXTRA_GRES, GRES, SLURM, Shape, Site, Step, render, shapes, step
 from node.facts import Queue
 from node.lists import Host
 from node.machine import MachineError
@@ -78,6 +78,19 @@ def test_no_job_starts_while_queues_are_held() -> None:
 
 def test_hosts_of_instances_stay_beyond_a_limit() -> None:
     assert any(line.startswith("NodeName=cpu-[1-12] ") for line in lines(names=("cpu-12", "cpu-3", "cpu2-99", "gpu-1")))
+
+
+def test_hosts_that_are_kept_stay_as_they_are() -> None:
+    kept = {name: Shape(2, 900, 1) for name in ("cpu-2", "cpu-3", "cpu-7", "other-1")}
+    files = render(SITE, (CPU,), (), kept)
+    assert [line.partition(" State")[0] for line in files[SLURM].splitlines() if line.startswith("NodeName")] == [
+        "NodeName=cpu-[1-1,4-6,8-10] CPUs=4 RealMemory=15564",
+        "NodeName=cpu-[2-3,7-7] CPUs=2 RealMemory=900 Gres=gpu:1",
+    ]
+    assert "GresTypes=gpu" in files[SLURM].splitlines()
+    assert files[GRES] == "NodeName=cpu-[2-3,7-7] Name=gpu File=/dev/nvidia0\n"
+    found = shapes(files[SLURM])
+    assert (found["cpu-1"], found["cpu-7"], len(found)) == (Shape(4, 15564, 0), Shape(2, 900, 1), 10)
 
 
 @pytest.mark.parametrize("queues", [(CPU, GPU), (CPU,)])
@@ -179,6 +192,20 @@ def test_new_hosts_are_down_before_jobs_start(controller: FakeController) -> Non
     controller.machine.files[EXTRA_GRES] = "AutoDetect=nvml"
     controller.shape([CPU], ["cpu-1", "cpu-2"])
     assert controller.machine.done == [*restart, "reconfigure, open", *restart]
+
+
+def test_hosts_of_instances_keep_their_shape_until_these_are_gone(controller: FakeController) -> None:
+    larger = replace(CPU, cpus=8)
+    controller.shape([CPU], ["cpu-1", "cpu-2"])
+
+    def cpus() -> list[int]:
+        return [shapes(controller.machine.files[SLURM])[f"cpu-{number}"].cpus for number in (1, 2, 3)]
+
+    for names, expected in ((("cpu-1", "cpu-2"), [4, 4, 8]), (("cpu-2", "cpu-3"), [8, 4, 8]), ((), [8, 8, 8])):
+        again = FakeController(controller.machine, SITE, lambda: None)  # type: ignore[arg-type]
+        again.machine, again.found = controller.machine, controller.found
+        again.shape([larger], names)
+        assert cpus() == expected, "an agent that begins knows it too"
 
 
 def test_what_broke_off_is_done_again(controller: FakeController) -> None:

@@ -1,5 +1,6 @@
 """Queues that follow the jobs: nodes come when jobs wait, and go one by one when they have none."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -243,6 +244,19 @@ def test_nodes_of_an_older_template_are_replaced_by_turns(
 def test_the_head_node_is_told_of_its_queues() -> None:
     done = planned(members(0), nodes(told="{}")).actions
     assert done == (PutFacts("demo", desired().facts),)
+
+
+def test_nodes_have_what_they_had_until_the_stack_is_as_the_spec_has_it() -> None:
+    former = json.loads(desired().facts)
+    former["queues"][0] |= {"cpus": 64, "memory": 256_000, "gpus": 8}
+    told = json.dumps(former, sort_keys=True, separators=(",", ":"))
+    wanted = desired({**make.BOUNDS, "maxSize": 11})
+    memory = record(rendering=factories.rendering(factories.BEFORE, spec_hash="old-spec"))
+    before = factories.actual(template=factories.BEFORE, groups=(members(0),), nodes=nodes(told=told))
+    action = next(each for each in plan(wanted, before, memory, NOW).actions if isinstance(each, PutFacts))
+    assert json.loads(action.document)["queues"] == [{**former["queues"][0], "max": 11}]
+    after = planned(members(0), nodes(told=told), wanted)
+    assert PutFacts("demo", wanted.facts) in after.actions
 
 
 def test_before_the_head_node_speaks_nothing_is_moved() -> None:
