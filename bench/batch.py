@@ -10,7 +10,6 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any
 from unittest.mock import patch
 
@@ -38,7 +37,7 @@ def measure() -> Iterator[Figure]:
     """Times by the deployed control plane and by hand, in turns; then calls and builds, by passes in this process."""
     build()
     with local_aws() as aws, patch.dict("os.environ", aws.environ(), clear=True):
-        client: Client = cache(aws.client)
+        client: Client = aws.client
         plane = deploy(aws, SweepMinutes="1440")
         boto3.DEFAULT_SESSION = session = boto3.Session()
         tools = tools_of(aws, plane)

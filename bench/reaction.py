@@ -10,7 +10,6 @@ import statistics
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from functools import cache
 from typing import Any, TypeVar
 
 from bench.figure import Figure
@@ -38,7 +37,7 @@ def measure() -> Iterator[Figure]:
     """Medians of puts taken in turns, each when all is quiet again."""
     build()
     with local_aws() as aws:
-        client: Client = cache(aws.client)
+        client: Client = aws.client
         plane = deploy(aws, SweepMinutes="1440")
         spec = _spec(aws)
         make_hop(client)

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -78,7 +77,7 @@ class World:
 
     def __init__(self, aws: LocalAws, plane: ControlPlane) -> None:
         self.aws, self.plane = aws, plane
-        self.client: Client = cache(aws.client)
+        self.client: Client = aws.client
 
     def put(self, name: str, **bounds: int) -> None:
         """Write the spec of a cluster with one queue, whose nodes go as soon as they have no job."""

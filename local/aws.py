@@ -48,6 +48,7 @@ class LocalAws:
     pid: int
     log: Path
     env: dict[str, str] = field(repr=False)
+    _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def environ(self) -> dict[str, str]:
         """This process's environment for a command that shall talk to the local AWS and to no other."""
@@ -61,8 +62,11 @@ class LocalAws:
         return boto3.Session(self.env["AWS_ACCESS_KEY_ID"], self.env["AWS_SECRET_ACCESS_KEY"], region_name=REGION)
 
     def client(self, service: str, **options: Any) -> Any:
-        """A boto3 client of the administrator for this endpoint."""
-        return self.session().client(service, endpoint_url=self.endpoint, **options)
+        """A boto3 client of the administrator for this endpoint; always the same one where there are no options."""
+        if options or service not in self._clients:
+            made = self.session().client(service, endpoint_url=self.endpoint, **options)
+            return made if options else self._clients.setdefault(service, made)
+        return self._clients[service]
 
     def set(self, **settings: Any) -> dict[str, Any]:
         """Change how the additions behave (`local.additions.settings.Settings`); returns all settings."""

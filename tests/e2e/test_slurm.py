@@ -67,9 +67,8 @@ def test_a_job_that_is_held_is_seen_in_the_status_and_brings_no_node(slurm: Slur
     held = slurm.submit("true", "--hold")
     slurm.until_job(slurm.submit("true"), "COMPLETED")
     slurm.until_at_rest()
+    slurm.until("what it waits for", lambda: waiting(slurm, "small") == {"JobHeldUser": 1})
     assert slurm.job(held) == ["PENDING"]
-    shown = {each["name"]: each for each in slurm.cluster.status["queues"]}
-    assert shown["small"]["waiting"] == {"JobHeldUser": 1}
 
 
 def test_a_job_that_is_cancelled_while_its_nodes_come_leaves_none(slurm: Slurm) -> None:
@@ -92,7 +91,7 @@ def test_a_node_that_dies_under_a_job_is_replaced_and_the_job_runs_again(slurm: 
     node = busy_node(slurm)
     slurm.world.client("ec2").terminate_instances(InstanceIds=[node])
     slurm.until_job(job, "COMPLETED")
-    assert node not in slurm.rows()
+    slurm.until("the end of the node", lambda: node not in slurm.rows())
 
 
 def test_a_spot_notice_under_a_job_queues_it_again_elsewhere(slurm: Slurm) -> None:
@@ -113,3 +112,7 @@ def test_lost_messages_change_nothing_but_the_delay(slurm: Slurm) -> None:
         slurm.until_job(job, "COMPLETED")
         slurm.until_at_rest()
         assert slurm.aws.weather()["lost"] > before
+
+
+def waiting(slurm: Slurm, queue: str) -> dict[str, int]:
+    return next(each.get("waiting", {}) for each in slurm.cluster.status["queues"] if each["name"] == queue)

@@ -43,7 +43,7 @@ def test_a_head_node_that_was_away_finds_its_jobs_and_nodes_again(
     go_away(slurm)
     slurm.until("another boot", lambda: slurm.boot() not in (0, boot))
     slurm.until("Slurm", lambda: slurm.answers("scontrol", "ping"))
-    assert slurm.job(job) == ["RUNNING"]
+    slurm.until_job(job, "RUNNING")
     slurm.type("touch", "/tmp/go", instance=node)
     for each in (job, after):
         slurm.until_job(each, "COMPLETED")
@@ -60,7 +60,7 @@ def test_a_fleet_that_is_stopped_lets_its_jobs_end_and_takes_no_others_until_it_
     slurm.type("touch", "/tmp/go", instance=node)
     slurm.until_job(first, "COMPLETED")
     slurm.until_at_rest()
-    assert slurm.job(second) == ["PENDING"]
+    slurm.until_job(second, "PENDING")
     slurm.cluster.put(spec(slurm.world))
     slurm.until_job(second, "COMPLETED")
 
@@ -70,7 +70,7 @@ def test_nodes_of_an_older_launch_template_are_replaced_after_their_job(slurm: S
     node = busy_node(slurm)
     slurm.cluster.put(spec(slurm.world, tags={"project": uuid.uuid4().hex[:5]}))
     until_leaving(slurm, node)
-    assert slurm.job(job) == ["RUNNING"]
+    slurm.until_job(job, "RUNNING")
     slurm.type("touch", "/tmp/go", instance=node)
     slurm.until_job(job, "COMPLETED")
     slurm.until("its end", lambda: node not in slurm.rows())
@@ -83,7 +83,7 @@ def test_a_queue_that_is_taken_out_goes_after_its_job_and_may_come_again(slurm: 
     slurm.cluster.put({**whole, "queues": whole["queues"][:1], "consent": ["queues/large"]})
     until_leaving(slurm, node)
     slurm.until_job(slurm.submit("true"), "COMPLETED")
-    assert slurm.job(job) == ["RUNNING"]
+    slurm.until_job(job, "RUNNING")
     slurm.type("touch", "/tmp/go", instance=node)
     slurm.until_job(job, "COMPLETED")
     slurm.until("the end of the queue", lambda: "large" not in slurm.groups() and "large" not in partitions(slurm))
@@ -99,7 +99,7 @@ def test_a_queue_that_is_taken_out_without_consent_serves_until_it_has_no_job(sl
     slurm.cluster.put({**whole, "queues": whole["queues"][:1]})
     slurm.until("the hold", lambda: slurm.cluster.condition("StackReady").get("reason") == "ConsentRequired")
     slurm.until_job(slurm.submit("true", "--partition=large"), "COMPLETED")
-    assert slurm.job(job) == ["RUNNING"]
+    slurm.until_job(job, "RUNNING")
     assert slurm.rows()[node]["state"] == "ready"
     slurm.type("touch", "/tmp/go", instance=node)
     slurm.until_job(job, "COMPLETED")

@@ -29,7 +29,7 @@ class World:
 
     def __init__(self, aws: LocalAws, plane: ControlPlane, net: Network) -> None:
         self.aws, self.plane, self.net = aws, plane, net
-        self.client: Callable[[str], Any] = cache(aws.client)
+        self.client: Callable[[str], Any] = aws.client
 
     def out(self, name: str) -> str:
         """An output of the control plane's stack."""

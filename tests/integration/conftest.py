@@ -1,6 +1,5 @@
 """One local AWS for all tests of a run; each test names its own resources and leaves the settings as they were."""
 
-import functools
 import itertools
 import json
 import time
@@ -61,7 +60,7 @@ def eventually() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def clients(running: LocalAws) -> Callable[[str], Any]:
     """The administrator's clients, each made once."""
-    return functools.cache(running.client)
+    return running.client
 
 
 @pytest.fixture
