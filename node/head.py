@@ -41,6 +41,8 @@ SAY = {
 }
 # Seconds after which an instance that was told to go, and is still held, is told again.
 TELL = 60.0
+# Rows of nodes that the operator ends, and for how many seconds that is looked for at each poll.
+ENDING, SOON = (Row.DRAINED, Row.FAILED), 60.0
 NO_USE = "the node's daemon does not answer the scheduler as it should"
 # Why a row has failed, by the state that it was in.
 FAILURES = {
@@ -81,6 +83,7 @@ class Head:
     asked: float = float("-inf")
     cost: float = 0.0
     last: Look | None = None
+    ending: bool = False
 
     def run(self, sleep: Callable[[float], object], goes_on: Callable[[], bool] = lambda: True) -> None:
         """Passes for ever: no exception ends them."""
@@ -99,9 +102,13 @@ class Head:
     def turn(self, sleep: Callable[[float], object]) -> None:
         """Wait for something to look at, look, and acknowledge what was the occasion."""
         handles = self._receive(sleep)
-        if handles or _over(self.looked, PAUSE, self.clock()) or self._stirred():
+        if handles or _over(self.looked, self._pause(), self.clock()) or self._stirred():
             self.look()
             self.messages.delete(handles)
+
+    def _pause(self) -> float:
+        """The longest time to the next pass. Nothing tells that a node has been ended, which costs until it may go."""
+        return min(PAUSE, max(POLL, 10 * self.cost)) if self.ending else PAUSE
 
     def _receive(self, sleep: Callable[[float], object]) -> list[str]:
         """Messages only make a look come sooner: without their queue, lost or not to be reached, all goes on."""
@@ -187,6 +194,7 @@ class Head:
         troubles = [*self._carry_out(work, todo, now), *self._let_go(work, now)]
         self._publish(work, look, rows, now)
         self._prefer(look, now)
+        self.ending = any(row.state in ENDING and not _over(row.since, SOON, now) for row in work.rows.values())
         return "; ".join(troubles)
 
     def _carry_out(self, work: Work, todo: Sequence[Task], now: float) -> list[str]:

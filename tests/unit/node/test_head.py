@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from node.groups import Belonging
-from node.head import BACKOFF, LATELY, PAUSE, POLL, SIGN, TELL
+from node.head import BACKOFF, LATELY, PAUSE, POLL, SIGN, SOON, TELL
 from node.lists import GRACE, PATIENCE, Host, Member, Row
 from node.ranks import LAST
 from node.scheduler import Jobs
@@ -294,10 +294,45 @@ def test_a_node_that_is_to_go_is_drained_soon(idle: float, most: float) -> None:
         agent.turn(no_wait)
     assert world.now - asked <= most
     assert world.hosts_of["cpu-1"].state is Host.LOCKED
+    world.now += SOON
+    agent.look()
     world.calls.clear()
-    while world.now < asked + most + 5:
+    for _ in range(5):
         agent.turn(no_wait)
     assert world.calls["look"] <= 1, "there is nothing more to see"
+
+
+@pytest.mark.parametrize("state", [Row.DRAINED, Row.FAILED])
+@pytest.mark.parametrize(("ago", "most"), [(0.0, 2 * POLL), (SOON, PAUSE + POLL)])
+def test_a_node_that_the_operator_ends_may_go_at_once(state: Row, ago: float, most: float) -> None:
+    """Nothing tells of an instance that the hook holds. One that the operator cannot end is in no hurry."""
+    world = World()
+    world.put("i-1", "cpu-1", state, since=NOW - ago)
+    world.launch("i-1", Member.SERVING)
+    agent = world.head()
+    agent.look()
+    world.end("i-1")
+    asked = world.now
+    while world.members:
+        agent.turn(no_wait)
+    assert world.now - asked <= most
+    agent.look()
+    world.calls.clear()
+    while world.now < asked + most + PAUSE - POLL:
+        agent.turn(no_wait)
+    assert world.calls["look"] <= 1, "there is nothing more to see"
+
+
+def test_a_slow_scheduler_is_not_looked_at_without_a_pause_for_the_end_of_a_node() -> None:
+    world = World(slowness=0.5)
+    world.put("i-1", "cpu-1", Row.DRAINED)
+    world.launch("i-1", Member.SERVING)
+    agent = world.head()
+    agent.look()
+    world.calls.clear()
+    while world.now < NOW + 5 - POLL:
+        agent.turn(no_wait)
+    assert world.calls["look"] == 0
 
 
 def test_messages_are_deleted_after_the_pass_that_followed_them() -> None:
