@@ -74,6 +74,7 @@ PARTS: tuple[tuple[str, Callable[[Node], object]], ...] = (
     ("prelude", lambda _: True),
     ("hook", lambda node: node.queue),
     ("proxy", lambda node: node.context.spec.proxy),
+    ("beat", lambda node: node.queue),
     ("alinux", lambda node: node.os == "alinux"),
     ("ubuntu", lambda node: node.os == "ubuntu"),
     ("packages", lambda _: True),

@@ -8,8 +8,7 @@ beat() {
     hook record-lifecycle-action-heartbeat || true
   done
 }
-beat >/dev/null 2>&1 &
-BEATER=$!
+BEATER=
 # Parts that tell somebody else about a failure put their own in its place.
 last_words() { :; }
 report() {
@@ -18,6 +17,6 @@ report() {
     result=ABANDON
     last_words "$1"
   fi
-  kill "$BEATER"
+  kill $BEATER
   hook complete-lifecycle-action --lifecycle-action-result "$result"
 }

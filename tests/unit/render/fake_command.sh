@@ -21,6 +21,7 @@ case $name in
     esac
     ;;
   aws)
+    echo "$2 ${https_proxy:-}" >>"$FAKE_ROOT/proxies"
     fails "aws $1 $2" && { echo "An error occurred" >&2; exit 1; }
     case "$1 $2" in
       "ec2 attach-volume")

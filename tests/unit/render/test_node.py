@@ -90,8 +90,15 @@ def test_a_node_still_at_work_says_so(node: Boots):
     of = node(COMPUTE, bootstrap={"postInstall": {"url": "https://example.com/x.sh"}})
     of.download(f"until grep -q heartbeat {of.root}/calls; do :; done")
     assert of.boot() == 0
-    assert of.calls("sleep") == ["sleep 1200", "sleep 1200"]
+    assert of.calls("sleep") == ["sleep 600", "sleep 600"]
     assert len(of.calls("aws autoscaling record-lifecycle-action-heartbeat")) == 1
+
+
+def test_and_it_says_so_through_the_proxy(node: Boots):
+    of = node(COMPUTE, proxy="http://proxy:3128", bootstrap={"postInstall": {"url": "https://example.com/x.sh"}})
+    of.download(f"until grep -q heartbeat {of.root}/proxies; do :; done")
+    assert of.boot() == 0
+    assert "record-lifecycle-action-heartbeat http://proxy:3128\n" in of.read("proxies")
 
 
 def test_metadata_is_asked_with_a_token_and_never_through_a_proxy(node: Boots):
