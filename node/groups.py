@@ -1,4 +1,4 @@
-"""The members of the queues' Auto Scaling groups, and the hook that holds those that are to go."""
+"""The members of the queues' Auto Scaling groups, and the hooks that hold those that come and those that are to go."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from node.lists import Member
 if TYPE_CHECKING:
     from mypy_boto3_autoscaling import AutoScalingClient
 
-HOOK = "muster-terminate"
-# An instance that the hook holds until we let it go.
-HELD = "Terminating:Wait"
+LAUNCH_HOOK, TERMINATE_HOOK = "muster-launch", "muster-terminate"
+# The states of an instance that a hook holds until it is let go.
+HELD = {"Pending:Wait": LAUNCH_HOOK, "Terminating:Wait": TERMINATE_HOOK}
 # Life-cycle states by how they begin (Auto Scaling user guide, instance lifecycle). One in standby is an
 # administrator's to give back; one that is detached is no member; warm pools are not ours.
 STATES = (
@@ -36,11 +36,11 @@ PAGE = 50
 
 @dataclass(frozen=True)
 class Belonging:
-    """An instance in its group. `held`: it goes when the hook is completed."""
+    """An instance in its group. `hook` is the one that holds it: it goes on when that is completed."""
 
     group: str
     member: Member
-    held: bool = False
+    hook: str = ""
 
 
 class Groups:
@@ -61,12 +61,12 @@ class Groups:
                     states = {each["InstanceId"]: each["LifecycleState"] for each in group.get("Instances", ())}
                     yield from belongings(group["AutoScalingGroupName"], states)
 
-    def let_go(self, group: str, instance: str) -> None:
-        """Complete the hook; that it is complete already is as well."""
+    def let_go(self, group: str, hook: str, instance: str) -> None:
+        """Complete a hook; that it is complete already is as well."""
         try:
             self._autoscaling.complete_lifecycle_action(
                 AutoScalingGroupName=group,
-                LifecycleHookName=HOOK,
+                LifecycleHookName=hook,
                 LifecycleActionResult="CONTINUE",
                 InstanceId=instance,
             )
@@ -80,4 +80,4 @@ def belongings(group: str, states: Mapping[str, str]) -> Iterator[tuple[str, Bel
     for instance, state in states.items():
         member = next((known for begin, known in STATES if state.startswith(begin)), Member.SERVING)
         if member is not Member.ABSENT:
-            yield instance, Belonging(group, member, held=state == HELD)
+            yield instance, Belonging(group, member, HELD.get(state, ""))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from node import demand, ranks
 from node.facts import FactsError, parse_facts
+from node.groups import LAUNCH_HOOK, TERMINATE_HOOK
 from node.lists import UP, Deed, Host, Known, Member, Row, Seen, Task, free_names, tasks
 from node.machine import MachineError
 from node.rows import NodeRow, side_by_side
@@ -39,7 +40,8 @@ SAY = {
     Deed.SAY_DRAINED: Row.DRAINED,
     Deed.SAY_FAILED: Row.FAILED,
 }
-# Seconds after which an instance that was told to go, and is still held, is told again.
+# Seconds after which an instance that was let go, and is still held, is told again; and which a node that serves has to
+# say itself that it does.
 TELL = 60.0
 # Rows of nodes that the operator ends, and for how many seconds that is looked for at each poll.
 ENDING, SOON = (Row.DRAINED, Row.FAILED), 60.0
@@ -231,14 +233,19 @@ class Head:
         LOG.info("%s is no more", instance)
 
     def _let_go(self, work: Work, now: float) -> list[str]:
-        """Instances that the hook holds may go when no job can be on them any more. One that stays is told so again."""
+        """Instances that a hook holds go on: to their end when no job can be on them, to serve when they do so already.
+
+        One that stays is told so again.
+        """
 
         def let_go(instance: str) -> None:
-            self.groups.let_go(work.members[instance].group, instance)
+            member = work.members[instance]
+            self.groups.let_go(member.group, member.hook, instance)
             self.told[instance] = now
 
         self.told = {each: at for each, at in self.told.items() if each in work.members and not _over(at, TELL, now)}
-        return _failures(side_by_side(let_go, [each for each in work.free() if each not in self.told]))
+        held = [*work.free(), *work.serving(now)]
+        return _failures(side_by_side(let_go, [each for each in held if each not in self.told]))
 
     def _publish(self, work: Work, look: Look, rows: Rows, now: float) -> None:
         if self.idle is None:
@@ -329,8 +336,16 @@ class Work:
         return (name for name in free_names(queue.name, queue.max, taken) if name in self.hosts)
 
     def free(self) -> list[str]:
-        """Instances that the hook holds, and that no host stands for."""
-        return [instance for instance, each in self.members.items() if each.held and self._is_down(instance)]
+        """Instances that are to go, and that no host stands for."""
+        return [each for each in self._held(TERMINATE_HOOK) if self._is_down(each)]
+
+    def serving(self, now: float) -> list[str]:
+        """Instances that serve, and have not said so to their group: it would end them under their jobs."""
+        rows = {each: self.rows[each] for each in self._held(LAUNCH_HOOK) if each in self.rows}
+        return [each for each, row in rows.items() if row.served and _over(row.since, TELL, now)]
+
+    def _held(self, hook: str) -> list[str]:
+        return [instance for instance, each in self.members.items() if each.hook == hook]
 
     def _is_down(self, instance: str) -> bool:
         row = self.rows.get(instance)

@@ -10,9 +10,10 @@ from moto import mock_aws
 
 from node.cloud import Cloud
 from node.facts import Node
-from node.groups import Belonging, Groups, belongings
+from node.groups import LAUNCH_HOOK, TERMINATE_HOOK, Belonging, Groups, belongings
 from node.lists import Member
 from node.messages import PAGE, PAGES, Messages
+from reconciler.render import hooks
 from tests.unit.fakes import client_error
 
 
@@ -20,7 +21,6 @@ from tests.unit.fakes import client_error
     ("state", "member"),
     [
         ("Pending", Member.COMING),
-        ("Pending:Wait", Member.COMING),
         ("Pending:Proceed", Member.COMING),
         ("InService", Member.SERVING),
         ("Standby", Member.SERVING),
@@ -35,8 +35,17 @@ def test_an_instance_by_its_life_cycle(state: str, member: Member) -> None:
     assert dict(belongings("g", {"i-1": state})) == {"i-1": Belonging("g", member)}
 
 
-def test_only_what_the_hook_holds_is_held() -> None:
-    assert dict(belongings("g", {"i-1": "Terminating:Wait"})) == {"i-1": Belonging("g", Member.GOING, held=True)}
+def test_the_hooks_are_those_of_the_template() -> None:
+    assert (LAUNCH_HOOK, TERMINATE_HOOK) == (hooks.LAUNCH_HOOK, hooks.TERMINATE_HOOK)
+
+
+def test_only_what_a_hook_holds_is_held() -> None:
+    waits = {"i-1": "Terminating:Wait", "i-2": "Pending:Wait", "i-3": "Pending"}
+    assert dict(belongings("g", waits)) == {
+        "i-1": Belonging("g", Member.GOING, TERMINATE_HOOK),
+        "i-2": Belonging("g", Member.COMING, LAUNCH_HOOK),
+        "i-3": Belonging("g", Member.COMING),
+    }
     assert dict(belongings("g", {"i-1": "Detached", "i-2": "Warmed:Stopped"})) == {}
 
 
@@ -88,10 +97,10 @@ def test_an_instance_is_let_go_once_or_again(code: str, passes: bool) -> None:
     fake: Any = FakeAutoScaling({})
     fake.code = code
     if passes:
-        Groups(fake).let_go("g", "i-1")
+        Groups(fake).let_go("g", TERMINATE_HOOK, "i-1")
     else:
         with pytest.raises(Exception, match="because"):
-            Groups(fake).let_go("g", "i-1")
+            Groups(fake).let_go("g", TERMINATE_HOOK, "i-1")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.groups import Belonging
+from node.groups import LAUNCH_HOOK, TERMINATE_HOOK, Belonging
 from node.head import BACKOFF, LATELY, PAUSE, POLL, SIGN, SOON, TELL
 from node.lists import GRACE, PATIENCE, Host, Member, Row
 from node.ranks import LAST
@@ -135,6 +135,23 @@ def test_a_node_that_ends_is_let_go_when_its_host_is_down_and_its_name_is_free_a
     assert (world.members, states(world)) == ({}, {"i-1": "ready"})
     agent.look()
     assert world.rows == {}
+
+
+def test_a_node_that_serves_and_has_not_said_so_to_its_group_is_helped() -> None:
+    """When its launch hook runs out the group ends it, jobs or not."""
+    world = World()
+    for number, state in enumerate((Row.READY, Row.DRAINING, Row.BOOTING)):
+        world.put(f"i-{number}", f"cpu-{number + 1}", state)
+        world.rows[f"i-{number}"] = replace(world.rows[f"i-{number}"], served=state is not Row.BOOTING)
+        world.members[f"i-{number}"] = Belonging("demo.cpu", Member.COMING, LAUNCH_HOOK)
+        world.register(f"cpu-{number + 1}", Host.BUSY if state is not Row.BOOTING else Host.DOWN)
+    agent = world.head()
+    world.now += TELL - 1
+    agent.look()
+    assert world.calls["let_go"] == 0, "nodes say so themselves"
+    world.now += 1
+    agent.look()
+    assert {each: member.hook for each, member in world.members.items()} == {"i-0": "", "i-1": "", "i-2": LAUNCH_HOOK}
 
 
 def test_a_node_that_stays_although_it_was_let_go_is_told_so_again_after_a_while() -> None:
@@ -559,7 +576,8 @@ def apart(draw: st.DrawFn) -> tuple[World, set[str]]:
     names = draw(st.permutations([f"cpu-{number}" for number in range(1, CPU.max + 1)]))
     for instance in sorted(draw(some)):
         member = draw(st.sampled_from([Member.COMING, Member.SERVING, Member.GOING]))
-        world.members[instance] = Belonging("demo.cpu", member, held=member is Member.GOING)
+        hook = {Member.COMING: LAUNCH_HOOK, Member.GOING: TERMINATE_HOOK}.get(member, "")
+        world.members[instance] = Belonging("demo.cpu", member, hook)
     for name, instance in zip(names, sorted(draw(some)), strict=False):
         world.put(instance, name, draw(st.sampled_from([*Row][1:])), draw(st.floats(NOW - 5000, NOW)))
     for name in sorted(draw(st.sets(st.sampled_from(names)))):

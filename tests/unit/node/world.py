@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from node.facts import Queue
-from node.groups import Belonging
+from node.groups import LAUNCH_HOOK, TERMINATE_HOOK, Belonging
 from node.head import Head
 from node.lists import WITH_JOBS, Host, Member, Row
 from node.ranks import LAST
@@ -102,9 +102,12 @@ class World:
         assert list(groups) == ["demo.cpu"]
         return dict(self.members)
 
-    def let_go(self, group: str, instance: str) -> None:
+    def let_go(self, group: str, hook: str, instance: str) -> None:
         self._called("let_go")
         row = self.rows.get(instance)
+        if hook == LAUNCH_HOOK:
+            self.members[instance] = Belonging(group, Member.SERVING)
+            return
         assert row is None or self.hosts_of[row.name].state not in UP, "no job can be on it"
         assert self.members[instance].group == group
         del self.members[instance]
@@ -186,7 +189,7 @@ class World:
         self.members[instance] = Belonging("demo.cpu", member)
 
     def end(self, instance: str) -> None:
-        self.members[instance] = Belonging("demo.cpu", Member.GOING, held=True)
+        self.members[instance] = Belonging("demo.cpu", Member.GOING, TERMINATE_HOOK)
 
     def put(self, instance: str, name: str, state: Row, since: float = NOW, address: str = "") -> None:
         self.rows[instance] = NodeRow(instance, "cpu", name, state, since, address)
