@@ -40,8 +40,8 @@ JOB_FIELDS = (
 # Reasons of jobs that start as soon as there is room (job reason codes, squeue(1)); others wait for something else.
 ABLE = ("None", "Resources", "Priority", "Nodes required for job are DOWN", "ReqNodeNotAvail", "NodeDown")
 NEVER = ("PartitionConfig", "PartitionNodeLimit", "BadConstraints", "Requested node configuration is not available")
-# `gres:gpu:2`, `gres/gpu:a100:2`, `gpu:a100:2(IDX:0-1)`, and `gres:gpu`, which is one.
-GPUS = re.compile(r"\bgpu(?::[A-Za-z_][\w.-]*)?(?::(\d+))?")
+# `gres:gpu:2`, `gres/gpu:a100:2`, `gpu:a100:2(IDX:0-1)`, newer `gres/gpu:a100=2`, and `gres:gpu`, which is one.
+GPUS = re.compile(r"\bgpu(?::([^:=,(]+))?(?:[:=](\d+))?")
 # A node's `Key=value`, and the reason, after which stands who gave it and when.
 WORDS = re.compile(r"(?:^| )(\w+)=(\S*)")
 REASON = re.compile(r" Reason=(.*?) \[[^@\]]+@[^\]]+\]")
@@ -131,7 +131,14 @@ def _output(*command: str) -> str:
     environment = {"SLURM_BITSTR_LEN": "0", "SLURM_TIME_FORMAT": "%s"}
     try:
         done = subprocess.run(  # noqa: S603 - no shell; what it is given is ours
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False, env={**os.environ, **environment}
+            command,
+            capture_output=True,
+            # What an administrator wrote may be in any encoding.
+            encoding="utf-8",
+            errors="replace",
+            timeout=PATIENCE,
+            check=False,
+            env={**os.environ, **environment},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SchedulerError(f"{command[0]}: {error}") from error
@@ -298,7 +305,7 @@ def mebibytes(text: str) -> int:
 
 
 def _gpus(gres: str) -> int:
-    return sum(int(count or 1) for count in GPUS.findall(gres))
+    return sum(int(count or (kind if kind.isdecimal() else 1)) for kind, count in GPUS.findall(gres))
 
 
 def _fields(line: str, count: int) -> list[str]:

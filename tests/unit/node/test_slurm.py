@@ -6,7 +6,7 @@ import pytest
 
 from node.lists import Host
 from node.scheduler import HostState, SchedulerError
-from node.slurm import LOCKED, UNBOUND, Slurm, host_state, parse_hosts, parse_started
+from node.slurm import LOCKED, UNBOUND, Slurm, host_state, parse_hosts, parse_jobs, parse_started
 
 LINE = (
     "NodeName=gpu-1 Arch=x86_64 CoresPerSocket=1  CPUAlloc=3 CPUEfctv=4 CPUTot=4 CPULoad=0.01 "
@@ -65,6 +65,33 @@ def test_jobs_that_run_are_known_by_host() -> None:
         "cpu-9": [early, late],
         "a-1-7": [late],
     }
+
+
+@pytest.mark.parametrize(
+    ("asked", "gpus"),
+    [
+        ("gres:gpu:2", 2),
+        ("gres:gpu", 1),
+        ("gres/gpu:a100:4", 4),
+        ("gres/gpu:a100=4", 4),
+        ("gres/gpu=3,gres/shard=1", 3),
+        ("gres/gpu:2080ti", 1),
+        ("gres/gpu:1g.5gb:3", 3),
+        ("gres/gpu:a100:1,gres/gpu:v100:2", 3),
+        ("gres/shard:8", 0),
+    ],
+)
+def test_gpus_are_counted_whatever_their_kind(asked: str, gpus: int) -> None:
+    (job,) = parse_jobs(f"7|gpu|cpu=1,mem=1G,node=1|1|1|OK|N/A|{asked}|N/A|0|Resources", 1.0)
+    assert job.gpus == gpus
+
+
+def test_what_is_no_text_of_ours_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = LINE.format("IDLE+DRAIN", " Reason=Ger\\344t [root@1]")
+    (tmp_path / "scontrol").write_text(f"#!/bin/sh\nprintf '{line}\\n'\n")
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert Slurm().hosts()["gpu-1"].reason == "Ger\N{REPLACEMENT CHARACTER}t"
 
 
 def test_a_line_without_a_reason() -> None:
