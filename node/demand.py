@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from node.lists import Host, Row
@@ -21,7 +22,7 @@ def document(
     now: float,
 ) -> str:
     """The document; `former` says since when nodes without jobs have had none, as it was seen before."""
-    jobs = list(jobs)
+    jobs = [_of_hosts(job, queues, rows.values(), hosts) for job in jobs]
     ready = [row for row in rows.values() if row.state is Row.READY and row.name in hosts]
     asked: dict[str, Any] = {
         queue: {
@@ -51,6 +52,23 @@ def idle_since(text: str) -> dict[str, float]:
 def _queues(job: Jobs, queues: Sequence[str]) -> list[str]:
     """Those that a job may start in, in its order, as far as the operator knows them."""
     return [name for name in job.queue.split(",") if name in queues]
+
+
+def _of_hosts(job: Jobs, queues: Sequence[str], rows: Iterable[NodeRow], hosts: Mapping[str, HostState]) -> Jobs:
+    """A job that names its hosts waits for them, and is no reason to launch others.
+
+    A node is launched for it alone, and gets one of the names, when that has none and no other is idle that would seem
+    to do.
+    """
+    if not job.hosts or not job.able:
+        return job
+    queue = next(iter(_queues(job, queues)), "")
+    names = {row.name for row in rows if row.queue == queue}
+    idle = {name for name in names if name in hosts and hosts[name].state is Host.IDLE}
+    wanted = set(job.hosts)
+    there = len(wanted) >= max(job.nodes, 1) and names >= wanted and not idle >= wanted
+    useless = bool(idle) and not idle & wanted
+    return replace(job, able=False) if there or useless else replace(job, count=1, exclusive=True)
 
 
 def _jobs(jobs: Sequence[Jobs], queues: Sequence[str]) -> dict[str, Any]:

@@ -184,7 +184,7 @@ class Head:
         look = self._ask()
         self.last = look
         self.seen = remember(self.seen, look.hosts, now)
-        work = Work(facts, members, dict(rows.nodes), look.hosts)
+        work = Work(facts, members, dict(rows.nodes), look.hosts, look.jobs)
         todo = list(
             tasks(
                 {instance: each.member for instance, each in members.items()},
@@ -284,6 +284,7 @@ class Work:
     members: Mapping[str, Belonging]
     rows: dict[str, NodeRow]
     hosts: Mapping[str, HostState]
+    jobs: Sequence[Jobs]
     unbound: set[str] = field(default_factory=set[str])
 
     def names(self, todo: Sequence[Task], deed: Deed) -> list[str]:
@@ -332,8 +333,11 @@ class Work:
         return rows
 
     def _names(self, queue: Queue) -> Iterator[str]:
+        """Those first that jobs wait for."""
         taken = {row.name for row in self.rows.values()}
-        return (name for name in free_names(queue.name, queue.max, taken) if name in self.hosts)
+        wanted = {name for job in self.jobs for name in job.hosts}
+        free = (name for name in free_names(queue.name, queue.max, taken) if name in self.hosts)
+        return iter(sorted(free, key=lambda name: name not in wanted))
 
     def free(self) -> list[str]:
         """Instances that are to go, and that no host stands for."""

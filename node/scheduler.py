@@ -40,6 +40,7 @@ class Jobs:
     """Like jobs that wait: `count` of them, each on `nodes` nodes with so much on all of them together.
 
     `able`: they start as soon as there is room. `never`: no host of the queue could run them, by the scheduler's word.
+    They want these `hosts` among theirs.
     """
 
     queue: str
@@ -52,6 +53,7 @@ class Jobs:
     never: bool
     reason: str
     count: int = 1
+    hosts: tuple[str, ...] = ()
 
 
 class Scheduler(Protocol):

@@ -35,7 +35,7 @@ TOGETHER = 1000
 # The widths are limits: what is longer is cut off.
 JOB_FIELDS = (
     "JobArrayID:4000|,Partition:100|,tres-alloc:400|,NumNodes:20|,NumTasks:20|,OverSubscribe:20|,"
-    "tres-per-job:200|,tres-per-node:200|,tres-per-task:200|,EligibleTime:40|,Reason:200"
+    "tres-per-job:200|,tres-per-node:200|,tres-per-task:200|,ReqNodes:4000|,EligibleTime:40|,Reason:200"
 )
 # Reasons of jobs that start as soon as there is room (job reason codes, squeue(1)); others wait for something else.
 ABLE = ("None", "Resources", "Priority", "Nodes required for job are DOWN", "ReqNodeNotAvail", "NodeDown")
@@ -215,6 +215,7 @@ class _Line(NamedTuple):
     per_job: str
     per_node: str
     per_task: str
+    required: str
     eligible: str
     reason: str
 
@@ -254,6 +255,7 @@ def _job(job: _Line, now: float) -> Jobs:
         (reason.startswith(ABLE) or elsewhere) and not later,
         never and not elsewhere,
         reason,
+        hosts=() if job.required in ("N/A", "(null)") else tuple(host_names(job.required)),
     )
 
 

@@ -158,6 +158,8 @@ def test_a_host_whose_daemon_died_is_silent(real: RealSlurm) -> None:
         (("--partition=gpu", "--gpus=3", "-N2", "-n2"), {"nodes": 2, "gpus": 3}),
         (("-n40",), {"able": False, "never": True, "reason": "PartitionConfig"}),
         (("-N4",), {"able": False, "never": True}),
+        (("-N1", "--nodelist=cpu-3"), {"able": True, "hosts": ("cpu-3",)}),
+        (("-N3", "--nodelist=cpu-[1-2]"), {"nodes": 3, "hosts": ("cpu-1", "cpu-2")}),
         (("--hold",), {"able": False, "never": False, "reason": "JobHeldUser"}),
         (("--begin=now+1hour",), {"able": False, "never": False}),
         (("-J", "a|b Reason=x"), {"able": True}),

@@ -57,6 +57,25 @@ def test_a_job_is_told_by_what_it_takes_of_one_node(job: Jobs, shape: list[int])
     assert cpu(job)["pending"] == [shape]
 
 
+PARTICULAR = {
+    "its host is to come": (replace(JOB, hosts=("cpu-3",), count=9), {2: Host.BUSY}, [[1, 100, 0, 1, 1, 1]]),
+    "its host is there": (replace(JOB, hosts=("cpu-2",)), {2: Host.BUSY}, []),
+    "its host is there and idle": (replace(JOB, hosts=("cpu-2",)), {2: Host.IDLE}, [[1, 100, 0, 1, 1, 1]]),
+    "it wants another one as well": (replace(JOB, nodes=2, hosts=("cpu-2",)), {2: Host.BUSY}, [[1, 50, 0, 2, 1, 1]]),
+    "one is idle that it does not want": (replace(JOB, hosts=("cpu-3",)), {2: Host.IDLE}, []),
+    "it waits for something else": (replace(JOB, hosts=("cpu-3",), able=False), {}, []),
+}
+
+
+@pytest.mark.parametrize(("job", "states", "pending"), PARTICULAR.values(), ids=list(PARTICULAR))
+def test_a_job_of_certain_hosts_is_no_reason_to_launch_others(
+    job: Jobs, states: dict[int, Host], pending: list[Any]
+) -> None:
+    hosts = {f"cpu-{number}": host(state) for number, state in states.items()}
+    found = cpu(job, rows=tuple(row(number) for number in states), hosts=hosts)
+    assert (found["pending"], found["waiting"]) == (pending, {} if pending else {"Resources": job.count})
+
+
 def test_like_jobs_are_told_together_and_in_order() -> None:
     big = replace(JOB, cpus=4, count=2)
     found = cpu(big, JOB, replace(JOB, reason="Priority", count=3))["pending"]

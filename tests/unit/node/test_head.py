@@ -45,6 +45,14 @@ def test_a_new_member_gets_a_row_and_the_first_free_name() -> None:
     }
 
 
+def test_a_name_that_jobs_wait_for_is_given_first() -> None:
+    world = World(jobs=[replace(JOB, hosts=("cpu-4",)), JOB])
+    for number in range(3):
+        world.launch(f"i-{number}")
+    world.head().look()
+    assert [world.rows[f"i-{number}"].name for number in range(3)] == ["cpu-4", "cpu-1", "cpu-2"]
+
+
 def test_a_member_waits_while_there_is_no_name_for_it(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     world = World()

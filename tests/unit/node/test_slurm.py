@@ -82,7 +82,7 @@ def test_jobs_that_run_are_known_by_host() -> None:
     ],
 )
 def test_gpus_are_counted_whatever_their_kind(asked: str, gpus: int) -> None:
-    (job,) = parse_jobs(f"7|gpu|cpu=1,mem=1G,node=1|1|1|OK|N/A|{asked}|N/A|0|Resources", 1.0)
+    (job,) = parse_jobs(f"7|gpu|cpu=1,mem=1G,node=1|1|1|OK|N/A|{asked}|N/A|(null)|0|Resources", 1.0)
     assert job.gpus == gpus
 
 
