@@ -167,7 +167,8 @@ def _host(line: str) -> tuple[str, HostState]:
             # A job that is suspended has given back its processors, and holds its memory.
             host_state(found["State"], reason[1] if reason else "", busy=allocated + held > 0),
             found.get("Partitions", "").partition(",")[0],
-            total - allocated,
+            # With `--exclusive=user` what is free is for one user's jobs alone.
+            total - allocated if found.get("Owner", "N/A") == "N/A" else 0,
             int(found["RealMemory"]) - held,
             _gpus(found["Gres"]) - _gpus(found.get("GresUsed", "")),
             reason[1] if reason else "",

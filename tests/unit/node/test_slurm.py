@@ -57,6 +57,12 @@ def test_a_line_is_read_by_its_words() -> None:
     assert found["gpu-1"].rank == 3
 
 
+@pytest.mark.parametrize(("owner", "free"), [("N/A", 1), ("alice(1000)", 0)])
+def test_a_host_of_one_user_has_no_room_for_others(owner: str, free: int) -> None:
+    line = LINE.format("MIXED", "").replace("Weight=3 ", f"Weight=3 Owner={owner} ")
+    assert parse_hosts(line)["gpu-1"].cpus == free
+
+
 def test_jobs_that_run_are_known_by_host() -> None:
     text = "1700000000 cpu-[1-3,9]\n1700000060 cpu-9,a-1-7\nN/A \n\n"
     early, late = 1_700_000_000.0, 1_700_000_060.0
