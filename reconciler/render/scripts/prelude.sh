@@ -53,7 +53,8 @@ trap finish EXIT
 
 INSTANCE=unknown
 STATE=/var/lib/muster
-mkdir -p "$STATE"
+# For root alone, like the log: the end of it lies there too.
+mkdir -pm 700 "$STATE"
 retry 120 token
 INSTANCE=$(imds instance-id)
 # Of this instance alone: an image made from a node carries the directory of the other one along.

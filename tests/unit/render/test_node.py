@@ -54,6 +54,13 @@ def test_the_log_goes_to_a_stream_named_after_the_instance(node: Boots):
     assert event["timestamp"] > 0
 
 
+def test_what_the_log_says_is_for_root_alone(node: Boots):
+    of = node(HEAD)
+    of.boot()
+    for place in ("var/lib/muster", "var/log/muster-bootstrap.log"):
+        assert (of.root / place).stat().st_mode & 0o077 == 0
+
+
 def test_a_log_that_cannot_be_shipped_fails_nothing(node: Boots):
     of = node(COMPUTE)
     of.failing("aws logs create-log-stream", "aws logs put-log-events")
