@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from node.facts import Queue
 from node.lists import Host, Row
 from node.rows import NodeRow
 from node.scheduler import HostState, Jobs
 
 
 def document(
-    queues: Sequence[str],
+    facts: Sequence[Queue],
     rows: Mapping[str, NodeRow],
     hosts: Mapping[str, HostState],
     jobs: Iterable[Jobs],
@@ -22,7 +23,8 @@ def document(
     now: float,
 ) -> str:
     """The document; `former` says since when nodes without jobs have had none, as it was seen before."""
-    jobs = [_of_hosts(job, queues, rows.values(), hosts) for job in jobs]
+    queues = {queue.name: queue for queue in facts}
+    jobs = [_of_hosts(_spread(job, queues), queues, rows.values(), hosts) for job in jobs]
     ready = [row for row in rows.values() if row.state is Row.READY and row.name in hosts]
     asked: dict[str, Any] = {
         queue: {
@@ -49,12 +51,23 @@ def idle_since(text: str) -> dict[str, float]:
         return {}
 
 
-def _queues(job: Jobs, queues: Sequence[str]) -> list[str]:
+def _queues(job: Jobs, queues: Collection[str]) -> list[str]:
     """Those that a job may start in, in its order, as far as the operator knows them."""
     return [name for name in job.queue.split(",") if name in queues]
 
 
-def _of_hosts(job: Jobs, queues: Sequence[str], rows: Iterable[NodeRow], hosts: Mapping[str, HostState]) -> Jobs:
+def _spread(job: Jobs, queues: Mapping[str, Queue]) -> Jobs:
+    """A job with as many nodes as the scheduler may give it, where it does not fit on as few as it may have."""
+    queue = next((queues[name] for name in _queues(job, queues)), None)
+    if queue is None or job.most <= job.nodes:
+        return job
+    usable = max(queue.cpus - queue.cpus % max(job.task, 1), 1)
+    shares = ((job.cpus, usable), (job.memory, queue.memory), (job.gpus, queue.gpus))
+    fits = all(want <= have * job.nodes for want, have in shares)
+    return job if fits else replace(job, nodes=job.most)
+
+
+def _of_hosts(job: Jobs, queues: Collection[str], rows: Iterable[NodeRow], hosts: Mapping[str, HostState]) -> Jobs:
     """A job that names its hosts waits for them, and is no reason to launch others.
 
     A node is launched for it alone, and gets one of the names, when that has none and no other is idle that would seem
@@ -71,7 +84,7 @@ def _of_hosts(job: Jobs, queues: Sequence[str], rows: Iterable[NodeRow], hosts: 
     return replace(job, able=False) if there or useless else replace(job, count=1, exclusive=True)
 
 
-def _jobs(jobs: Sequence[Jobs], queues: Sequence[str]) -> dict[str, Any]:
+def _jobs(jobs: Sequence[Jobs], queues: Collection[str]) -> dict[str, Any]:
     pending: Counter[tuple[tuple[int, ...], tuple[str, ...]]] = Counter()
     waiting: Counter[str] = Counter()
     never: Counter[str] = Counter()

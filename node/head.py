@@ -250,8 +250,7 @@ class Head:
     def _publish(self, work: Work, look: Look, rows: Rows, now: float) -> None:
         if self.idle is None:
             self.idle, self.published = demand.idle_since(rows.demand), rows.demand
-        names = [queue.name for queue in work.facts.queues]
-        text = demand.document(names, work.rows, look.hosts, look.jobs, self.idle, now)
+        text = demand.document(work.facts.queues, work.rows, look.hosts, look.jobs, self.idle, now)
         self.idle = demand.idle_since(text)
         if text != self.published:
             self.table.tell_demand(text, now)

@@ -40,7 +40,8 @@ class Jobs:
     """Like jobs that wait: `count` of them, each on `nodes` nodes with so much on all of them together.
 
     `able`: they start as soon as there is room. `never`: no host of the queue could run them, by the scheduler's word.
-    They want these `hosts` among theirs.
+    They may have up to `most` nodes where they do not fit on as few, `task` vCPUs of each in one piece, and want these
+    `hosts` among theirs.
     """
 
     queue: str
@@ -53,6 +54,8 @@ class Jobs:
     never: bool
     reason: str
     count: int = 1
+    most: int = 0
+    task: int = 1
     hosts: tuple[str, ...] = ()
 
 

@@ -34,8 +34,8 @@ NOWHERE = "127.255.255.254"
 TOGETHER = 1000
 # The widths are limits: what is longer is cut off.
 JOB_FIELDS = (
-    "JobArrayID:4000|,Partition:100|,tres-alloc:400|,NumNodes:20|,NumTasks:20|,OverSubscribe:20|,"
-    "tres-per-job:200|,tres-per-node:200|,tres-per-task:200|,ReqNodes:4000|,EligibleTime:40|,Reason:200"
+    "JobArrayID:4000|,Partition:100|,tres-alloc:400|,NumNodes:20|,NumTasks:20|,cpus-per-task:20|,OverSubscribe:20|,"
+    "tres-per-job:200|,tres-per-node:200|,tres-per-task:200|,cpus-per-tres:200|,ReqNodes:4000|,EligibleTime:40|,Reason:200"
 )
 # Reasons of jobs that start as soon as there is room (job reason codes, squeue(1)); others wait for something else.
 ABLE = ("None", "Resources", "Priority", "Nodes required for job are DOWN", "ReqNodeNotAvail", "NodeDown")
@@ -212,10 +212,12 @@ class _Line(NamedTuple):
     asked: str
     nodes: str
     tasks: str
+    task: str
     shared: str
     per_job: str
     per_node: str
     per_task: str
+    cpus_per: str
     required: str
     eligible: str
     reason: str
@@ -237,8 +239,10 @@ def parse_jobs(text: str, now: float) -> list[Jobs]:
 def _job(job: _Line, now: float) -> Jobs:
     wants = dict(_pair(part) for part in job.asked.split(","))
     reason = job.reason.partition(",")[0]
-    # A job that says its tasks alone has the fewest nodes in the one field, and those it needs in the other.
-    nodes = int(wants["node"] if wants.get("node", "1") != "1" else job.nodes.partition("-")[0])
+    # A job that leaves the number to Slurm has the fewest nodes in the one field, and those it would be given in the
+    # other; one that says its tasks alone needs these.
+    given = int(job.nodes.partition("-")[0])
+    nodes = int(wants["node"]) if wants.get("node", "1") != "1" else given
     # Slurm counts GPUs among a job's resources only with a database, so they are taken from how they were asked for.
     gpus = _gpus(job.per_job) or _gpus(job.per_node) * nodes or _gpus(job.per_task) * int(job.tasks)
     # While no host is up, that is the reason of a job that is to begin later, too.
@@ -249,13 +253,16 @@ def _job(job: _Line, now: float) -> Jobs:
     return Jobs(
         job.queue,
         nodes,
-        int(wants.get("cpu", 1)),
+        # What is asked for by GPU is not counted before the job starts.
+        max(int(wants.get("cpu", 1)), gpus * _gpus(job.cpus_per)),
         mebibytes(wants.get("mem", "0")),
         gpus,
         job.shared in ("NO", "EXCLUSIVE"),
         (reason.startswith(ABLE) or elsewhere) and not later,
         never and not elsewhere,
         reason,
+        most=max(given, nodes),
+        task=int(job.task) if job.task.isdecimal() else 1,
         hosts=() if job.required in ("N/A", "(null)") else tuple(host_names(job.required)),
     )
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.demand import document, idle_since
+from node.facts import Queue
 from node.lists import Host, Row
 from node.rows import NodeRow
 from node.scheduler import HostState, Jobs
@@ -17,7 +18,7 @@ from reconciler.nodes import facts_of
 
 NOW = 1000.0
 JOB = Jobs("cpu", 1, 1, 100, 0, exclusive=False, able=True, never=False, reason="Resources")
-QUEUES = ("cpu", "gpu")
+QUEUES = (Queue("cpu", "demo.cpu", 9, 4, 4000, 0), Queue("gpu", "demo.gpu", 9, 4, 4000, 2))
 
 
 def row(number: int, state: Row = Row.READY, queue: str = "cpu") -> NodeRow:
@@ -76,6 +77,24 @@ def test_a_job_of_certain_hosts_is_no_reason_to_launch_others(
     assert (found["pending"], found["waiting"]) == (pending, {} if pending else {"Resources": job.count})
 
 
+@pytest.mark.parametrize(
+    ("job", "nodes"),
+    [
+        (replace(JOB, nodes=2, most=5, cpus=8), 2),
+        (replace(JOB, nodes=2, most=5, cpus=9), 5),
+        (replace(JOB, nodes=2, most=5, cpus=6, task=3), 2),
+        (replace(JOB, nodes=2, most=5, cpus=8, task=3), 5),
+        (replace(JOB, nodes=2, most=5, memory=8001), 5),
+        (replace(JOB, nodes=2, most=5, gpus=1), 5),
+        (replace(JOB, nodes=2, most=2, cpus=9), 2),
+        (replace(JOB, nodes=2, cpus=9), 2),
+        (replace(JOB, nodes=2, most=5, cpus=8, task=9), 5),
+    ],
+)
+def test_a_job_that_does_not_fit_on_as_few_nodes_as_it_may_have_gets_more(job: Jobs, nodes: int) -> None:
+    assert [each[3] for each in cpu(job)["pending"]] == [nodes]
+
+
 def test_like_jobs_are_told_together_and_in_order() -> None:
     big = replace(JOB, cpus=4, count=2)
     found = cpu(big, JOB, replace(JOB, reason="Priority", count=3))["pending"]
@@ -124,7 +143,7 @@ def test_a_former_document_knows_since_when() -> None:
 
 SHAPES = st.builds(
     Jobs,
-    queue=st.sampled_from([*QUEUES, "cpu,gpu", "gpu,cpu", "old,cpu"]),
+    queue=st.sampled_from(["cpu", "gpu", "cpu,gpu", "gpu,cpu", "old,cpu"]),
     nodes=st.integers(1, 4),
     cpus=st.integers(1, 64),
     memory=st.integers(0, 10**6),

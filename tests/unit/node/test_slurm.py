@@ -88,8 +88,8 @@ def test_jobs_that_run_are_known_by_host() -> None:
     ],
 )
 def test_gpus_are_counted_whatever_their_kind(asked: str, gpus: int) -> None:
-    (job,) = parse_jobs(f"7|gpu|cpu=1,mem=1G,node=1|1|1|OK|N/A|{asked}|N/A|(null)|0|Resources", 1.0)
-    assert job.gpus == gpus
+    (job,) = parse_jobs(f"7|gpu|cpu=1,mem=1G,node=1|1|1|N/A|OK|N/A|{asked}|N/A|gres/gpu=3|(null)|0|Resources", 1.0)
+    assert (job.gpus, job.cpus) == (gpus, max(1, 3 * gpus))
 
 
 def test_what_is_no_text_of_ours_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
