@@ -168,7 +168,8 @@ def tasks(
 
 def _task(member: Member, row: Known | None, host: Seen | None, about: str, now: float) -> Iterator[Task]:
     state = host.state if host else Host.DOWN
-    since = max((each.since for each in (row, host if state is Host.SILENT else None) if each), default=now)
+    at = (row, host if state in (Host.SILENT, Host.DOWN) else None)
+    since = max((each.since for each in at if each), default=now)
     # Others write rows too, by clocks of their own: what is ahead of ours has just happened.
     deed = rule_of(member, row.state if row else Row.ABSENT, state, max(now - since, 0.0)).deed
     if deed is not Deed.NOTHING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from node import conf
 from node.conf import Step
-from node.scheduler import SchedulerError
+from node.lists import WITH_JOBS
+from node.scheduler import HostState, SchedulerError
 from node.slurm import NOWHERE, Slurm
 
 if TYPE_CHECKING:
@@ -58,8 +59,8 @@ class Controller(Slurm):
         self._write(held)
         self._machine.systemctl("restart", CONTROLLER)
         self._until_it_answers()
-        # One that has never registered is at no address, even if an instance is to have it.
-        self.unbind(name for name, host in self.hosts().items() if name not in names or host.address == NOWHERE)
+        # One that has never registered is at no address, even if an instance is to have it, and has no jobs.
+        self.unbind(name for name, host in self.hosts().items() if name not in names or _is_new(host))
 
     def _until_it_answers(self) -> None:
         for left in reversed(range(60)):
@@ -75,3 +76,7 @@ class Controller(Slurm):
     def _write(self, files: Mapping[str, str]) -> None:
         for path, text in files.items():
             self._machine.write(path, text)
+
+
+def _is_new(host: HostState) -> bool:
+    return host.address == NOWHERE and host.state not in WITH_JOBS

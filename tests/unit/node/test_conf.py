@@ -208,6 +208,12 @@ def test_hosts_of_instances_keep_their_shape_until_these_are_gone(controller: Fa
         assert cpus() == expected, "an agent that begins knows it too"
 
 
+def test_a_host_with_jobs_is_not_taken_for_a_new_one(controller: FakeController) -> None:
+    controller.found["cpu-2"] = replace(at(NOWHERE), state=Host.BUSY)
+    controller.shape([CPU], ["cpu-1", "cpu-2"])
+    assert "unbind cpu-3" in controller.machine.done
+
+
 def test_what_broke_off_is_done_again(controller: FakeController) -> None:
     controller.machine.broken = True
     with pytest.raises(MachineError):

@@ -119,6 +119,12 @@ def test_a_row_of_a_clock_that_is_ahead_has_just_been_written() -> None:
         assert one(*each, since=NOW + 0.4) == one(*each, since=NOW)
 
 
+def test_a_node_whose_host_has_just_been_taken_for_down_is_told_to_the_scheduler_first() -> None:
+    rows, hosts = {ID: Known(Row.READY, OLD, NAME)}, {NAME: Seen(Host.DOWN, NOW - PATIENCE + 1)}
+    assert [task.deed for task in tasks({ID: Member.SERVING}, rows, hosts, NOW)] == [Deed.BIND]
+    assert [task.deed for task in tasks({ID: Member.SERVING}, rows, hosts, NOW + 1)] == [Deed.SAY_FAILED]
+
+
 def test_no_job_is_lost_to_a_node_that_is_to_leave() -> None:
     """Whatever the lists say, a node whose host has jobs, or may have, is not called drained."""
     for member, row, age in itertools.product(Member, Row, (0.0, BOOT)):
