@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from node import fail, munge
+from node import munge
 from node.cloud import Cloud
 from node.conf import Site
 from node.facts import NODE_FILE, FactsError, Node, read_node
@@ -66,12 +66,6 @@ class Agent:
         """Run for ever."""
         Watch(self.table, self.messages, self.imds, time.time).run(time.sleep)
 
-    def fail(self, reason: str) -> None:
-        """Tell, and end."""
-        text = fail.words(reason, "" if sys.stdin.isatty() else sys.stdin.read())
-        if not fail.tell(self.table, self.messages, self.imds, text, time.time, time.sleep):
-            LOG.warning("no row to tell it to")
-
 
 def _patient_address(imds: Imds) -> str:
     while True:
@@ -95,14 +89,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs.add_parser("head", help="run the head node's agent")
     verbs.add_parser("join", help="join the cluster, and end when the scheduler uses this node")
     verbs.add_parser("watch", help="tell what EC2 announces to this node")
-    verbs.add_parser("fail", help="tell that this node failed; standard input is its log").add_argument("reason")
     asked = parser.parse_args(arguments)
     # One line each, for the journal.
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("botocore").setLevel(logging.WARNING)
     try:
         agent = Agent(read_node(Path("/") / NODE_FILE))
-        agent.fail(asked.reason) if asked.verb == "fail" else getattr(agent, asked.verb)()
+        getattr(agent, asked.verb)()
     except TROUBLES as error:
         LOG.error("%s: %s", asked.verb, " ".join(str(error).split()))
         return 1

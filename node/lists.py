@@ -70,6 +70,8 @@ BOUND = ANY_HOST - {Host.DOWN}
 # Seconds. A row that no member stands behind may be of an instance that its group does not show yet; a node that has
 # said nothing for so long says nothing any more; a host that does not answer may come back.
 GRACE, BOOT, PATIENCE = 120.0, 1800.0, 300.0
+# Seconds after which a booting node that goes is one whose launch hook nobody completed: that takes half an hour.
+LATE = 1500.0
 
 
 class Rule(NamedTuple):
@@ -95,7 +97,10 @@ RULES = (
     Rule(ANY_MEMBER, _one(Row.ABSENT), BOUND, Deed.UNBIND),
     Rule(_one(Member.ABSENT, Member.GOING), _one(Row.ABSENT), ANY_HOST, Deed.NOTHING),
     Rule(THERE, _one(Row.ABSENT), ANY_HOST, Deed.ADD),
-    # Gone, or going: jobs are queued again at once, the name is free when the instance is no more.
+    # Gone, or going: jobs are queued again at once, the name is free when the instance is no more. That an instance was
+    # seen to go is kept in its row: it is not one that its group does not show yet.
+    Rule(_one(Member.GOING), _one(Row.BOOTING), ANY_HOST, Deed.SAY_FAILED, LATE),
+    Rule(_one(Member.GOING), _one(Row.BOOTING), ANY_HOST, Deed.SAY_DRAINING),
     Rule(_one(Member.ABSENT, Member.GOING), ANY_ROW, BOUND, Deed.UNBIND),
     Rule(_one(Member.ABSENT), _one(Row.BOOTING), ANY_HOST, Deed.DROP, GRACE),
     Rule(_one(Member.ABSENT), ANY_ROW - {Row.BOOTING}, ANY_HOST, Deed.DROP),

@@ -73,6 +73,7 @@ PARTS: tuple[tuple[str, Callable[[Node], object]], ...] = (
     ("tools", lambda _: True),
     ("prelude", lambda _: True),
     ("hook", lambda node: node.queue),
+    ("slurm_words", lambda node: node.slurm and node.queue),
     ("proxy", lambda node: node.context.spec.proxy),
     ("beat", lambda node: node.queue),
     ("alinux", lambda node: node.os == "alinux"),

@@ -105,11 +105,11 @@ class Slurm(SlurmCluster):
 
 
 @contextmanager
-def running(world: World, name: str) -> Iterator[Slurm]:
-    """A Slurm cluster for the time of the block; nothing of it is left."""
+def running(world: World, name: str, **changes: Any) -> Iterator[Slurm]:
+    """A Slurm cluster, with a spec changed so, for the time of the block; nothing of it is left."""
     made = Slurm(world, Cluster(world, name))
     with world.behaving(machines="slurm-*"):
-        made.cluster.put(spec(world))
+        made.cluster.put(spec(world, **changes))
         made.until("readiness", lambda: made.holds("Ready"))
         # A job that is queued again waits until what it was started with has expired, two minutes otherwise.
         made.type(

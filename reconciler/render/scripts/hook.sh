@@ -9,14 +9,14 @@ beat() {
   done
 }
 BEATER=
-# Parts that tell somebody else about a failure put their own in its place.
-last_words() { :; }
+# Parts that tell somebody who then ends the node put their own in its place. It fails where nobody was told.
+last_words() { false; }
 report() {
   local result=CONTINUE
-  if (($1)); then
-    result=ABANDON
-    last_words "$1"
-  fi
   kill $BEATER
+  if (($1)); then
+    last_words "$1" && return
+    result=ABANDON
+  fi
   hook complete-lifecycle-action --lifecycle-action-result "$result"
 }

@@ -24,8 +24,8 @@ imds() {
 ship() {
   local events=$STATE/events.json stream=(--log-group-name "$LOG_GROUP" --log-stream-name "$INSTANCE")
   python3 -c 'import json, sys, time
-text = open(sys.argv[1], errors="replace").read()[-60000:]
-print(json.dumps([{"timestamp": int(time.time() * 1000), "message": text}]))' "$LOG" >"$events"
+print(json.dumps([
+    {"timestamp": int(time.time() * 1000), "message": open(sys.argv[1], errors="replace").read()[-60000:]}]))' "$LOG" >"$events"
   aws logs create-log-stream "${stream[@]}"
   aws logs put-log-events "${stream[@]}" --log-events "file://$events" >/dev/null
 }
@@ -54,7 +54,8 @@ trap finish EXIT
 INSTANCE=unknown
 STATE=/var/lib/muster
 # For root alone, like the log: the end of it lies there too.
-mkdir -pm 700 "$STATE"
+mkdir -p "$STATE"
+chmod 700 "$STATE"
 retry 120 token
 INSTANCE=$(imds instance-id)
 # Of this instance alone: an image made from a node carries the directory of the other one along.

@@ -3,4 +3,3 @@ systemctl disable --now slurmd
 mkdir -p /etc/systemd/system/slurmd.service.d
 printf '%s\n' "[Unit]" "ConditionPathExists=" >/etc/systemd/system/slurmd.service.d/muster.conf
 serve muster-node watch
-last_words() { tail -c 8000 "$LOG" | timeout 60 python3 "$NODE" fail "bootstrap failed with status $1"; }

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from node import fail, munge
+from node import munge
 from node.facts import Node
 from node.imds import Imds, ImdsError
 from node.join import CARE, DEFAULTS, LIMIT, Join, JoinError
 from node.lists import Row
 from node.machine import MachineError
-from node.rows import REASON, NodeRow
+from node.rows import NodeRow
 from node.watch import Watch
 
 NODE = Node("demo", "us-east-1", "state", "https://q", "", "cpu", "muster-demo.cpu", "10.0.0.5")
@@ -272,49 +272,6 @@ def test_nothing_ends_the_looking_out() -> None:
     looking.run(sleep, lambda: len(waits) < 2)
     assert table.row
     assert table.row.state is Row.FAILED
-
-
-# Last words.
-
-
-def told(table: FakeTable, events: list[Any] | None = None) -> tuple[bool, int]:
-    messages = FakeMessages()
-    parts: Any = (table, messages, FakeImds())
-
-    def sleep(_: float) -> None:
-        (events or [lambda: None]).pop(0)()
-
-    return fail.tell(*parts, "why", lambda: 5.0, sleep), messages.sent
-
-
-def test_a_node_that_fails_says_why() -> None:
-    table = FakeTable(BOOTING)
-    assert told(table) == (True, 1)
-    assert table.told == [("i-1", Row.FAILED, "why")]
-    assert told(table) == (True, 0), "known already"
-
-
-def test_a_node_that_fails_at_once_waits_for_its_row() -> None:
-    table = FakeTable()
-
-    def come() -> None:
-        table.row = BOOTING
-
-    assert told(table, [lambda: None, come]) == (True, 1)
-    assert told(FakeTable(), [lambda: None] * 100) == (False, 0)
-
-
-@pytest.mark.parametrize(
-    ("reason", "log", "expected"),
-    [
-        ("failed", "", "failed"),
-        ("failed", "one\ntwo\n", "failed\none\ntwo"),
-        ("failed", "x" * 3000, "failed\n" + "x" * (REASON - 7)),
-        ("r" * 3000, "x", "r" * REASON),
-    ],
-)
-def test_of_the_log_its_end_is_told(reason: str, log: str, expected: str) -> None:
-    assert fail.words(reason, log) == expected
 
 
 # The metadata service.

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from node.lists import (
     BOOT,
     GRACE,
+    LATE,
     PATIENCE,
     RULES,
     Deed,
@@ -97,6 +98,12 @@ def test_a_host_of_no_instance_is_a_ghost() -> None:
 def test_what_may_come_right_by_itself_is_waited_for(member: Member, row: Row, host: Host, after: float) -> None:
     assert [task.deed for task in one(member, row, host, NOW - after + 1) if task.deed is not Deed.BIND] == []
     assert len(one(member, row, host, NOW - after)) == 1
+
+
+@pytest.mark.parametrize("host", [Host.DOWN, Host.BUSY])
+def test_a_node_that_goes_while_it_boots_has_failed_only_if_nobody_completed_its_hook(host: Host) -> None:
+    assert one(Member.GOING, Row.BOOTING, host, NOW - LATE) == [Task(Deed.SAY_FAILED, ID, NAME)]
+    assert one(Member.GOING, Row.BOOTING, host, NOW - LATE + 1) == [Task(Deed.SAY_DRAINING, ID, NAME)]
 
 
 @pytest.mark.parametrize("row", [Row.READY, Row.DRAINING, Row.DRAINED, Row.FAILED])

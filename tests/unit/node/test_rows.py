@@ -1,31 +1,13 @@
 """The rows of the state table, on an emulated one: who is second changes nothing."""
 
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from node.lists import Row
 from node.rows import REASON, NodeRow, Rows, Table, parse, side_by_side
 
-KEYS = ("cluster", "row")
-KINDS = (("cluster", "HASH"), ("row", "RANGE"))
 ROW = NodeRow("i-1", "cpu", "cpu-1", Row.BOOTING, 100.0)
-
-
-@pytest.fixture
-def dynamodb() -> Iterator[Any]:
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="us-east-1")
-        client.create_table(
-            TableName="state",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in KEYS],
-            KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in KINDS],
-        )
-        yield client
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
 """What user data does on the nodes of a Slurm cluster, boot by boot."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from node.lists import Row
+from node.rows import REASON, NodeRow, Table
 from tests.unit.render.node import INSTANCE, Node
 from tests.unit.render.support import ADDRESS, AGENT, QUEUE_URL, SITE, SLURM
 from tests.unit.render.test_node import COMPUTE, DIRECTORIES, HEAD, Boots, data_of
@@ -138,7 +141,7 @@ def test_an_agent_that_is_not_the_one_asked_for_is_not_run(node: Boots):
     assert of.read("opt/muster/node.pyz") == ""
     assert of.calls(PYTHON) == []
     assert of.calls("systemctl restart") == []
-    assert of.calls(COMPLETE)[0].endswith("--lifecycle-action-result ABANDON")
+    assert "gave up: fetch_agent" in of.read("told")
 
 
 # The order
@@ -162,21 +165,18 @@ def test_the_users_script_on_the_head_node_finds_slurm(node: Boots):
 # Failures
 
 
-def told(of: Node, status: int) -> None:
-    """It has said so to the head node before its group ended it, and the end of its log."""
-    calls = of.calls()
-    said = calls.index(f"{PYTHON} fail bootstrap failed with status {status}")
-    (ended,) = [place for place, call in enumerate(calls) if "--lifecycle-action-result ABANDON" in call]
-    assert said < ended
-    assert f"bootstrap failed with status {status}" in of.read("told")
+PRE = {"bootstrap": {"preInstall": {"url": "https://example.com/x.sh"}}}
+TELL = "aws dynamodb update-item --cli-input-json"
 
 
-def test_a_script_that_fails_is_told_with_what_it_said(node: Boots):
-    of = node(COMPUTE, **POST)
+@pytest.mark.parametrize("script", [PRE, POST])
+def test_a_script_that_fails_is_told_with_what_it_said(node: Boots, script: dict[str, Any]):
+    """Whoever reads it ends the node: it does not have its group put another in its place, again and again."""
+    of = node(COMPUTE, **script)
     of.download("echo broken; exit 3")
     assert of.boot() == 3
-    told(of, 3)
     assert "broken" in of.read("told")
+    assert of.calls(COMPLETE) == []
     assert f"{PYTHON} join" not in of.calls()
 
 
@@ -184,12 +184,50 @@ def test_a_node_that_cannot_join_is_told(node: Boots):
     of = node(COMPUTE)
     of.failing("agent join")
     assert of.boot() == 1
-    told(of, 1)
+    assert "bootstrap failed with status 1" in of.read("told")
+
+
+@pytest.mark.parametrize("said", ["broken", "x" * 70_000, '"\\\\"\'é', ""])
+def test_the_row_has_the_end_of_the_log(node: Boots, dynamodb: Any, said: str):
+    of, table = node(COMPUTE, **PRE), Table(dynamodb, "state", "demo/nodes")
+    of.download(f"cat <<'END'\n{said}\nEND\nexit 3")
+    of.boot()
+    table.add(NodeRow(INSTANCE, "compute", "compute-1", Row.BOOTING, 0.0))
+    dynamodb.update_item(**json.loads(of.read("told")))
+    row = table.node(INSTANCE)
+    assert row
+    assert (row.state, row.name, row.served, row.since > 1_700_000_000) == (Row.FAILED, "compute-1", False, True)
+    assert row.reason.startswith("bootstrap failed with status 3\n")
+    assert said[-1000:] in row.reason
+    assert len(row.reason) <= REASON
+    assert len(row.reason) > REASON - 3 or len(said) < REASON
+
+
+def test_a_row_that_has_failed_or_is_not_there_is_left_as_it_is(node: Boots, dynamodb: Any):
+    of, table = node(COMPUTE, **PRE), Table(dynamodb, "state", "demo/nodes")
+    of.download("exit 3")
+    of.boot()
+    row = NodeRow(INSTANCE, "compute", "compute-1", Row.FAILED, 0.0, reason="Spot interruption at noon")
+    for told in (None, row):
+        if told:
+            table.add(replace(told, state=Row.BOOTING))
+            table.tell_state(INSTANCE, Row.FAILED, told.reason, told.since)
+        with pytest.raises(dynamodb.exceptions.ConditionalCheckFailedException):
+            dynamodb.update_item(**json.loads(of.read("told")))
+        assert table.node(INSTANCE) == told
+
+
+def test_a_row_that_is_still_to_be_made_is_waited_for(node: Boots):
+    of = node(COMPUTE, **PRE)
+    of.download("exit 3")
+    of.failing("aws dynamodb update-item")
+    of.boot()
+    assert len(of.calls(TELL)) > 1
 
 
 def test_a_failure_that_nobody_hears_ends_the_node_all_the_same(node: Boots):
     of = node(COMPUTE)
-    of.failing("agent join", "agent fail")
+    of.failing("agent join", "aws dynamodb update-item")
     assert of.boot() == 1
     assert of.calls(COMPLETE)[0].endswith("--lifecycle-action-result ABANDON")
 
@@ -198,7 +236,7 @@ def test_the_head_node_has_nobody_to_tell(node: Boots):
     of = node(HEAD, **POST)
     of.download("exit 3")
     assert of.boot() == 3
-    assert of.calls(PYTHON) == []
+    assert of.calls(TELL) == []
 
 
 def test_agents_take_the_proxy_too(node: Boots):
