@@ -193,7 +193,8 @@ class Head:
                 now,
             )
         )
-        troubles = [*self._carry_out(work, todo, now), *self._let_go(work, now)]
+        troubles = self._carry_out(work, todo, now)
+        self._let_go(work, now)
         self._publish(work, look, rows, now)
         self._prefer(look, now)
         self.ending = any(row.state in ENDING and not _over(row.since, SOON, now) for row in work.rows.values())
@@ -232,10 +233,11 @@ class Head:
         del work.rows[instance]
         LOG.info("%s is no more", instance)
 
-    def _let_go(self, work: Work, now: float) -> list[str]:
+    def _let_go(self, work: Work, now: float) -> None:
         """Instances that a hook holds go on: to their end when no job can be on them, to serve when they do so already.
 
-        One that stays is told so again.
+        One that stays is told so again. Of thousands AWS refuses some for a while; nothing is wrong with the scheduler,
+        for the sake of which the operator would launch nothing.
         """
 
         def let_go(instance: str) -> None:
@@ -245,7 +247,7 @@ class Head:
 
         self.told = {each: at for each, at in self.told.items() if each in work.members and not _over(at, TELL, now)}
         held = [*work.free(), *work.serving(now)]
-        return _failures(side_by_side(let_go, [each for each in held if each not in self.told]))
+        _failures(side_by_side(let_go, [each for each in held if each not in self.told]))
 
     def _publish(self, work: Work, look: Look, rows: Rows, now: float) -> None:
         if self.idle is None:
