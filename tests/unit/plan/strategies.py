@@ -1,8 +1,10 @@
-"""What hypothesis makes plans of: all that can be wanted, be there and be remembered, odd things included."""
+"""What hypothesis makes plans of: all that can be wanted, be there and be remembered, odd things included.
 
-from collections.abc import Iterable
+Strategies are kept: to make one, and for hypothesis to look it over, takes longer than to draw from it.
+"""
+
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -16,6 +18,32 @@ from reconciler.record import Accepted, Failure, Pending, Record, Rendering
 from reconciler.statuses import ACTIVITY, CHANGE_SET, EXECUTION, HEAD_NODE, LIFECYCLE, STACK, Step
 from tests.unit import factories as make
 
+kept = lru_cache(maxsize=None, typed=True)
+
+
+@kept
+def some(*values: Any) -> st.SearchStrategy[Any]:
+    """One of them."""
+    return st.sampled_from(values)
+
+
+@kept
+def none_or(strategy: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.none() | strategy
+
+
+@kept
+def few(most: int, *values: Any) -> st.SearchStrategy[set[Any]]:
+    """Some of them, at the most so many."""
+    return st.sets(some(*values), max_size=most)
+
+
+@kept
+def numbers(low: int, high: int) -> st.SearchStrategy[int]:
+    return st.integers(low, high)
+
+
+YES_OR_NO = st.booleans()
 TEMPLATES = st.sampled_from([make.WANTED, make.BEFORE, "c" * 64])
 QUEUES = ("compute", "other")
 STACK_IDS = st.sampled_from([make.STACK_ID, "second-life"])
@@ -26,7 +54,7 @@ TIMES = st.sampled_from([make.NOW - 700, make.NOW - 1, make.NOW, make.NOW + 40])
 
 def known_or(table: dict[str, Any], unknown: str) -> st.SearchStrategy[str]:
     """A status of a table, or one that it lacks."""
-    return st.sampled_from([*table, unknown])
+    return some(*table, unknown)
 
 
 @cache
@@ -41,48 +69,54 @@ SIZES = st.sampled_from(
 CONSENT = st.lists(st.sampled_from(["headNode", "queues/compute", "queues/other", "sharedStorage/home"]), unique=True)
 
 
+QUEUE_SIZES = st.lists(SIZES, min_size=1, max_size=2)
+
+
+@kept
 @st.composite
 def clusters(draw: st.DrawFn, **flags: Any) -> Cluster:
     given = {
-        "paused": draw(st.booleans()),
-        "deletionProtection": draw(st.booleans()),
-        "deletionPolicy": draw(st.sampled_from(["Delete", "Retain"])),
+        "paused": draw(YES_OR_NO),
+        "deletionProtection": draw(YES_OR_NO),
+        "deletionPolicy": draw(some("Delete", "Retain")),
     }
-    return cluster(tuple(draw(st.lists(SIZES, min_size=1, max_size=2))), tuple(sorted(draw(CONSENT))), **given | flags)
+    return cluster(tuple(draw(QUEUE_SIZES)), tuple(sorted(draw(CONSENT))), **given | flags)
 
 
+@kept
 @st.composite
 def desires(draw: st.DrawFn, *, present: bool | None = None, accepted: bool | None = None, **flags: Any) -> Desired:
     """A spec that is there is accepted or has errors; what is in force may be an older one, or none."""
-    there = draw(st.booleans()) if present is None else present
-    errors = draw(st.sampled_from([(), ("spec.x: 1: wrong; right it",)])) if there else ()
-    known = draw(st.booleans()) if accepted is None else accepted
+    there = draw(YES_OR_NO) if present is None else present
+    errors = draw(some((), ("spec.x: 1: wrong; right it",))) if there else ()
+    known = draw(YES_OR_NO) if accepted is None else accepted
     wanted = draw(clusters(**flags)) if known or (there and not errors) else None
-    refusal, look_again = draw(st.sampled_from([("InvalidSpec", None), ("InvalidReference", 300.0)]))
+    refusal, look_again = draw(some(("InvalidSpec", None), ("InvalidReference", 300.0)))
     return make.desired(
         present=there,
         cluster=wanted,
         rendered=make.rendered(draw(TEMPLATES)) if wanted else None,
-        stack_spec_hash=draw(st.sampled_from([make.SPEC_HASH, "new-spec"])),
+        stack_spec_hash=draw(some(make.SPEC_HASH, "new-spec")),
         errors=errors,
         refusal=refusal,
         look_again=look_again if errors else None,
-        upgrade=draw(st.booleans()),
+        upgrade=draw(YES_OR_NO),
     )
 
 
+@kept
 @st.composite
 def stacks(
     draw: st.DrawFn,
     *,
     owned: bool | None = None,
-    statuses: Iterable[str] = (*STACK, UNKNOWN),
-    templates: Iterable[str] = (make.WANTED, make.BEFORE, "c" * 64),
+    statuses: tuple[str, ...] = (*STACK, UNKNOWN),
+    templates: tuple[str, ...] = (make.WANTED, make.BEFORE, "c" * 64),
 ) -> Stack:
-    ours = draw(st.sampled_from([True, True, True, False])) if owned is None else owned
+    ours = draw(some(True, True, True, False)) if owned is None else owned
     there = make.stack(
-        draw(st.sampled_from(list(statuses))),
-        draw(st.sampled_from(list(templates))),
+        draw(some(*statuses)),
+        draw(some(*templates)),
         id=draw(STACK_IDS),
         reason=draw(REASONS),
         failure=draw(REASONS),
@@ -99,31 +133,40 @@ CHANGES = st.builds(
 )
 
 
+SOME_CHANGES = st.lists(CHANGES, max_size=2)
+
+
+@kept
 @st.composite
 def change_sets(draw: st.DrawFn, name: str) -> ChangeSet:
-    made = draw(st.booleans())
+    made = draw(YES_OR_NO)
     return ChangeSet(
         name,
         "CREATE_COMPLETE" if made else draw(known_or(CHANGE_SET, "PONDERED")),
-        "AVAILABLE" if made and draw(st.booleans()) else draw(known_or(EXECUTION, "PERHAPS")),
-        draw(st.sampled_from(["", "The submitted information didn't contain changes.", "quota reached"])),
-        tuple(draw(st.lists(CHANGES, max_size=2))),
+        "AVAILABLE" if made and draw(YES_OR_NO) else draw(known_or(EXECUTION, "PERHAPS")),
+        draw(some("", "The submitted information didn't contain changes.", "quota reached")),
+        tuple(draw(SOME_CHANGES)),
         f"arn:{name}/found",
     )
 
 
+STATES = st.lists(known_or(LIFECYCLE, "Dreaming") | st.just("InService"), max_size=4)
+ACTIVITIES = known_or(ACTIVITY, "Pondering") | st.just("")
+
+
+@kept
 @st.composite
 def groups(draw: st.DrawFn, queue: str) -> Group:
-    states = draw(st.lists(known_or(LIFECYCLE, "Dreaming") | st.just("InService"), max_size=4))
-    low, high = draw(st.sampled_from([(0, 5000), (0, 0), (2, 2), (3, 3), (1, 4), (0, 9)]))
+    states = draw(STATES)
+    low, high = draw(some((0, 5000), (0, 0), (2, 2), (3, 3), (1, 4), (0, 9)))
     return make.group(
         queue,
         min=low,
         max=high,
-        desired=draw(st.integers(low, min(high, 9))),
-        suspended=draw(st.sampled_from([(), (), ("Launch", "Terminate")])),
+        desired=draw(numbers(low, min(high, 9))),
+        suspended=draw(some((), (), ("Launch", "Terminate"))),
         members=tuple(Member(f"i-{n}", state) for n, state in enumerate(states)),
-        activity=draw(known_or(ACTIVITY, "Pondering") | st.just("")),
+        activity=draw(ACTIVITIES),
         activity_message="InsufficientInstanceCapacity",
     )
 
@@ -137,16 +180,20 @@ INSTANCES = st.builds(
 )
 
 
+HEADS = st.lists(INSTANCES, max_size=2)
+
+
+@kept
 @st.composite
 def facts(draw: st.DrawFn, there: st.SearchStrategy[Stack | None], change_set: str) -> Actual:
     found = draw(there)
     return Actual(
         stack=found,
-        change_set=draw(st.none() | change_sets(change_set)) if change_set and found else None,
-        groups=tuple(draw(groups(queue)) for queue in QUEUES if draw(st.booleans())),
-        instances=tuple(draw(st.lists(INSTANCES, max_size=2))),
-        volumes=draw(st.sampled_from([(), (make.volume(),)])),
-        resources=draw(st.sampled_from([(), (make.resource("StorageHome", "DELETE_FAILED", reason="in use"),)])),
+        change_set=draw(none_or(change_sets(change_set))) if change_set and found else None,
+        groups=tuple(draw(groups(queue)) for queue in QUEUES if draw(YES_OR_NO)),
+        instances=tuple(draw(HEADS)),
+        volumes=draw(some((), (make.volume(),))),
+        resources=draw(some((), (make.resource("StorageHome", "DELETE_FAILED", reason="in use"),))),
     )
 
 
@@ -177,7 +224,7 @@ TROUBLES = st.builds(
     st.integers(1, 4),
     TIMES,
     st.just("Throttling"),
-    st.booleans(),
+    YES_OR_NO,
 ) | st.builds(
     Failure,
     st.sampled_from([words(call) for call in CALLS]),
@@ -198,25 +245,35 @@ IN_FORCE = st.dictionaries(
 )
 
 
+GENERATIONS = st.integers(1, 2)
+ACCEPTED = Accepted(1, "content", "{}")
+UNCHANGED = st.just("") | st.builds("{}/{}".format, TEMPLATES, TEMPLATES)
+KNOWN_STACKS = st.just("") | STACK_IDS
+PENDING = some(None, Pending("CreateStack", "stack x", "token", make.NOW - 9))
+STATUSES = st.sampled_from([{}, make.planned().record.status])
+
+
+@kept
 @st.composite
-def records(draw: st.DrawFn, change_sets: Iterable[str] = ("", "muster-old"), *, accepted: bool = True) -> Record:
+def records(draw: st.DrawFn, change_sets: tuple[str, ...] = ("", "muster-old"), *, accepted: bool = True) -> Record:
     return make.record(
-        generation=draw(st.integers(1, 2)),
-        accepted=Accepted(1, "content", "{}") if accepted else draw(st.none() | st.just(Accepted(1, "content", "{}"))),
-        rendering=draw(st.none() | RENDERINGS),
-        change_set=draw(st.sampled_from(list(change_sets))),
-        unchanged=draw(st.just("") | st.builds("{}/{}".format, TEMPLATES, TEMPLATES)),
+        generation=draw(GENERATIONS),
+        accepted=ACCEPTED if accepted else draw(some(None, ACCEPTED)),
+        rendering=draw(none_or(RENDERINGS)),
+        change_set=draw(some(*change_sets)),
+        unchanged=draw(UNCHANGED),
         sizes=draw(IN_FORCE),
-        stack_id=draw(st.just("") | STACK_IDS),
-        deleting_since=draw(st.none() | TIMES),
-        failure=draw(st.none() | FAILURES),
-        trouble=draw(st.none() | TROUBLES),
-        pending=draw(st.none() | st.just(Pending("CreateStack", "stack x", "token", make.NOW - 9))),
-        timer=draw(st.none() | TIMES),
-        status=draw(st.sampled_from([{}, make.planned().record.status])),
+        stack_id=draw(KNOWN_STACKS),
+        deleting_since=draw(none_or(TIMES)),
+        failure=draw(none_or(FAILURES)),
+        trouble=draw(none_or(TROUBLES)),
+        pending=draw(PENDING),
+        timer=draw(none_or(TIMES)),
+        status=draw(STATUSES),
     )
 
 
+@kept
 @st.composite
 def situations(
     draw: st.DrawFn,
@@ -228,19 +285,19 @@ def situations(
     template = asked.rendered.hash if asked.rendered else make.WANTED
     names = ("", "muster-old", *(f"muster-{template[:16]}-1-{tries}" for tries in (0, 0, 1)))
     memory = draw(records(names, accepted=asked.cluster is not None))
-    return asked, draw(facts(st.none() | stacks() if there is None else there, memory.change_set)), memory
+    return asked, draw(facts(none_or(stacks()) if there is None else there, memory.change_set)), memory
 
 
 @st.composite
 def updates(draw: st.DrawFn) -> tuple[Desired, Actual, Record]:
     """A change set was made and can be carried out; what it changes, and what else there is, is left open."""
-    steady = [status for status, step in STACK.items() if step is Step.STEADY]
+    steady = tuple(status for status, step in STACK.items() if step is Step.STEADY)
     asked, there, memory = draw(
-        situations(desires(accepted=True, paused=False), stacks(owned=True, statuses=steady, templates=["d" * 64]))
+        situations(desires(accepted=True, paused=False), stacks(owned=True, statuses=steady, templates=("d" * 64,)))
     )
     assert asked.rendered is not None
     name = f"muster-{asked.rendered.hash[:16]}-1-0"
-    seen = make.change_set(*draw(st.lists(CHANGES, max_size=2)), name=name)
+    seen = make.change_set(*draw(SOME_CHANGES), name=name)
     return asked, replace(there, change_set=seen), memory.remember(change_set=name, failure=None, unchanged="")
 
 
@@ -260,7 +317,7 @@ def nearly_sound(draw: st.DrawFn) -> tuple[Desired, Actual, Record]:
         ),
         "instances": (make.head(),),
     }
-    odd = draw(st.sets(st.sampled_from([*healthy, "errors", "sizes"]), max_size=2))
+    odd = draw(few(2, *healthy, "errors", "sizes"))
     there = replace(there, **{part: value for part, value in healthy.items() if part not in odd})
     if "errors" not in odd:
         asked = replace(asked, errors=(), look_again=None)

@@ -95,7 +95,7 @@ def test_a_protected_cluster_is_not_taken_down(situation: Situation) -> None:
     assert not any(isinstance(action, ENDS) for action in actions)
 
 
-@given(situations(desires(accepted=True, deletionPolicy="Delete"), stacks(owned=True, statuses=[UNKNOWN])))
+@given(situations(desires(accepted=True, deletionPolicy="Delete"), stacks(owned=True, statuses=(UNKNOWN,))))
 def test_an_unknown_status_of_the_stack_stops_and_says_so(situation: Situation) -> None:
     plan_ = made(situation)
     assert plan_.steps == ()

@@ -16,7 +16,7 @@ from tests.unit.plan.world import World
 
 Situation = tuple[Desired, Actual, Record]
 PASSES = 120
-START = situations(there=st.none() | stacks(statuses=list(STACK))) | updates() | nearly_sound()
+START = situations(there=st.none() | stacks(statuses=tuple(STACK))) | updates() | nearly_sound()
 # Whether the next thing that can fail goes well; when the list has ended, all does.
 FATE = st.lists(st.sampled_from([True, False]), max_size=8)
 # In which passes the operator is killed after the first of its actions, before it could write what it did.
@@ -101,7 +101,7 @@ def test_a_new_cluster_gets_ready_unless_fate_is_against_it(fate: list[bool], ki
         assert fate.count(False) >= 3
 
 
-@given(situations(there=st.none() | stacks(owned=True, statuses=list(STACK))), FATE, KILLS)
+@given(situations(there=st.none() | stacks(owned=True, statuses=tuple(STACK))), FATE, KILLS)
 def test_a_cluster_whose_spec_goes_is_gone_in_the_end(start: Situation, fate: list[bool], kills: set[int]) -> None:
     """Unless it is protected, or a call was found wrong in itself."""
     wanted, there, memory = known(start)
