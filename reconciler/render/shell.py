@@ -8,6 +8,7 @@ import base64
 import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib import resources
 from itertools import zip_longest
 
@@ -50,6 +51,7 @@ def arguments(name: str, values: Iterable[str]) -> list[Piece]:
     return [f"mapfile -d '' -t {name} < <(base64 -d <<<{packed})\n"]
 
 
+@cache
 def script(name: str) -> str:
     """One of the files in `scripts`, without its comments and indentation: user data has 16 KB for all."""
     text = resources.files("reconciler.render").joinpath("scripts", f"{name}.sh").read_text("ascii")
