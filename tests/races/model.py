@@ -10,15 +10,18 @@ Between any two steps come, in every order: the user's writes, one sweep, one ex
 expiry of the lease, one crash. A version of the spec is a number; what AWS has and what the record says are the
 version that they were last given. A call that changes what AWS has sends an event, as CloudFormation and Auto
 Scaling do. `Rules` has what the protocol does; each of its fields, changed, is a weaker protocol.
+
+There are millions of states and a few thousand different workers, records and queues. Of each of those there is one
+instance, made by `the` and `changed`, so that two are equal only if they are the same: that is quick to see.
 """
 
 import gc
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
-from typing import NamedTuple
+from functools import cache, partial
+from typing import Any, NamedTuple, TypeVar
 
 NOBODY = -1
 BEGUN = -1  # the version in a record that was made and not written yet
@@ -64,6 +67,8 @@ class Queue(NamedTuple):
     messages: int = 0
     holder: int = NOBODY
 
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
 
 class Worker(NamedTuple):
     """Where a pass stands: the queue of its message, and what it read (`absent` record: version 0, fence 0).
@@ -79,6 +84,8 @@ class Worker(NamedTuple):
     pending: frozenset[int] = frozenset()
     unsettled: bool = False
 
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
 
 class Record(NamedTuple):
     """The record: the version that it speaks of (0: there is no record), its fence, who holds the lease, and
@@ -89,20 +96,46 @@ class Record(NamedTuple):
     owner: int = NOBODY
     pending: frozenset[int] = frozenset()
 
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
+
+Part = TypeVar("Part", Queue, Worker, Record)
+PARTS: dict[Any, Any] = {}
+
+
+@cache
+def the(kind: type[Part], *values: Any) -> Part:
+    """The one queue, worker or record that has these values."""
+    made = kind(*values)
+    return PARTS.setdefault((kind, tuple(made)), made)
+
+
+@cache
+def changed(part: Part, **values: Any) -> Part:
+    """The one that is like it, but for these values."""
+    return the(type(part), *part._replace(**values))
+
+
+IDLE, NO_RECORD = the(Worker), the(Record)
+
 
 class State(NamedTuple):
     """Everything. `spent` are the fences that earlier lives used up."""
 
     spec: int = 1
-    queues: tuple[Queue, Queue] = (Queue(1), Queue())
-    workers: tuple[Worker, Worker] = (Worker(), Worker())
-    record: Record = Record()
+    queues: tuple[Queue, Queue] = (the(Queue, 1), the(Queue))
+    workers: tuple[Worker, Worker] = (IDLE, IDLE)
+    record: Record = NO_RECORD
     actual: int = 0
     spent: int = 0
     sweeps: int = 0
     expiries: int = 0
     lease_expiries: int = 0
     crashes: int = 0
+
+
+# Past the function that a named tuple is made by otherwise, which is in Python.
+state_of: Callable[[tuple[Any, ...]], State] = partial(tuple.__new__, State)
 
 
 class Found(NamedTuple):
@@ -167,19 +200,32 @@ def _explore(rules: Rules, world: World, *, to_the_end: bool) -> Found:
 
 def canonical(state: State) -> State:
     """The workers are alike: of two states that differ by their order alone, one."""
-    if order(state.workers[0]) <= order(state.workers[1]):
+    one, other = state.workers
+    if in_order(one, other):
         return state
     wakes, background = state.queues
-    queues = Queue(wakes.messages, OTHER[wakes.holder]), Queue(background.messages, OTHER[background.holder])
-    version, fence, owner, pending = state.record
-    record = Record(version, fence, OTHER[owner], other_way(pending))
-    one, other = state.workers
-    return State(state.spec, queues, (mirrored(other), mirrored(one)), record, *state[4:])
+    queues, workers = (seen_by_other(wakes), seen_by_other(background)), (mirrored(other), mirrored(one))
+    return state_of((state.spec, queues, workers, held_by_other(state.record), *state[4:]))
+
+
+@cache
+def in_order(one: Worker, other: Worker) -> bool:
+    return order(one) <= order(other)
 
 
 @cache
 def mirrored(worker: Worker) -> Worker:
-    return worker._replace(pending=other_way(worker.pending))
+    return changed(worker, pending=other_way(worker.pending))
+
+
+@cache
+def seen_by_other(queue: Queue) -> Queue:
+    return changed(queue, holder=OTHER[queue.holder])
+
+
+@cache
+def held_by_other(record: Record) -> Record:
+    return changed(record, owner=OTHER[record.owner], pending=other_way(record.pending))
 
 
 @cache
@@ -203,24 +249,31 @@ def path(came: dict[State, State | None], end: State | None) -> tuple[State, ...
 
 def rested(state: State, rules: Rules, world: World) -> bool:
     """Nothing is under way and nothing more will come."""
-    still = all(worker.step == "idle" for worker in state.workers)
-    empty = not any(queue.messages for queue in state.queues)
     if rules.begun_is_swept and state.record.version == BEGUN:
         return False
-    return still and empty and state.spec == world.specs and state.sweeps == world.sweeps
+    return state.spec == world.specs and state.sweeps == world.sweeps and quiet(state)
+
+
+def quiet(state: State) -> bool:
+    """No worker is at work, and no message is left."""
+    one, other = state.workers
+    wakes, background = state.queues
+    return one.step == other.step == "idle" and wakes.messages == background.messages == 0
 
 
 def settled(state: State, world: World) -> bool:
     """The user's last word is in force and in the record; of a cluster that was deleted nothing is left."""
     if state.spec in world.absent:
-        return state.record == Record() and state.actual in world.absent | {0}
+        return state.record is NO_RECORD and state.actual in world.absent | {0}
     return state.actual == state.record.version == state.spec
+
+
+WRITING = frozenset({"announce", "call", "report"})
 
 
 def twice(state: State) -> bool:
     one, other = state.workers
-    steps_ = {"announce", "call", "report"}
-    return one.step in steps_ and other.step in steps_ and one.fence == other.fence > 0
+    return one.fence == other.fence > 0 and one.step in WRITING and other.step in WRITING
 
 
 def steps(state: State, rules: Rules, world: World) -> Iterator[State]:
@@ -237,15 +290,14 @@ def steps(state: State, rules: Rules, world: World) -> Iterator[State]:
 
 def happenings(state: State, rules: Rules, world: World) -> Iterator[State]:
     if state.spec < world.specs:
-        yield send(state._replace(spec=state.spec + 1), WAKES)
-    quiet = all(worker.step == "idle" for worker in state.workers) and not any(queue.messages for queue in state.queues)
-    if rules.begun_is_swept and state.record.version == BEGUN and quiet:
+        yield send(State(state.spec + 1, *state[1:]), WAKES)
+    if rules.begun_is_swept and state.record.version == BEGUN and quiet(state):
         yield send(state, BACKGROUND)
     if state.sweeps < world.sweeps:
         yield send(state._replace(sweeps=state.sweeps + 1), BACKGROUND)
     if state.record.owner != NOBODY and state.lease_expiries < world.lease_expiries:
-        record = state.record._replace(owner=NOBODY)
-        yield state._replace(record=record, lease_expiries=state.lease_expiries + 1)
+        left = state._replace(lease_expiries=state.lease_expiries + 1)
+        yield wrote(left, changed(state.record, owner=NOBODY))
 
 
 def mishaps(state: State, me: int, world: World) -> Iterator[State]:
@@ -256,15 +308,20 @@ def mishaps(state: State, me: int, world: World) -> Iterator[State]:
     if state.crashes < world.crashes:
         # Its lease stays until it expires, which is bound to happen: it costs no expiry.
         # What it had announced does not land any more; a later pass of the same worker is another's.
-        record = state.record._replace(pending=state.record.pending - {me})
-        record = record._replace(owner=NOBODY) if record.owner == me else record
-        yield to(give_back(state, me), me, Worker())._replace(record=record, crashes=state.crashes + 1)
+        ended = to(give_back(state, me), me, IDLE)._replace(crashes=state.crashes + 1)
+        yield wrote(ended, left_by(state.record, me))
+
+
+@cache
+def left_by(record: Record, me: int) -> Record:
+    owner = NOBODY if record.owner == me else record.owner
+    return changed(record, owner=owner, pending=record.pending - {me})
 
 
 def receive(state: State, me: int) -> Iterator[State]:
     for number, queue in enumerate(state.queues):
         if queue.messages and queue.holder == NOBODY:
-            yield to(put(state, number, queue._replace(holder=me)), me, Worker("load", number))
+            yield to(put(state, number, changed(queue, holder=me)), me, the(Worker, "load", number))
 
 
 def load(state: State, me: int, worker: Worker, rules: Rules, world: World) -> State:
@@ -272,16 +329,16 @@ def load(state: State, me: int, worker: Worker, rules: Rules, world: World) -> S
     if rules.lease and record.owner != NOBODY:
         return refused(state, me, rules)
     if state.spec in world.absent and not record.version:
-        return to(state, me, worker._replace(step="finish"))
-    read = worker._replace(step="look", spec=state.spec, known=record.version, fence=record.fence)
+        return to(state, me, at(worker, "finish"))
     flying = any(state.workers[each].step == "call" for each in record.pending)
-    return to(state, me, read._replace(pending=record.pending, unsettled=flying))
+    read = the(Worker, "look", worker.queue, state.spec, record.version, record.fence, record.pending, flying)
+    return to(state, me, read)
 
 
 def look(state: State, me: int, worker: Worker, rules: Rules, world: World) -> State:
     if worker.spec == worker.known == state.actual:
-        return to(state, me, worker._replace(step="finish"))
-    return to(state, me, worker._replace(step="take" if rules.lease else "call"))
+        return to(state, me, at(worker, "finish"))
+    return to(state, me, at(worker, "take" if rules.lease else "call"))
 
 
 def take(state: State, me: int, worker: Worker, rules: Rules, world: World) -> State:
@@ -293,19 +350,19 @@ def take(state: State, me: int, worker: Worker, rules: Rules, world: World) -> S
         return refused(state, me, rules)
     if rules.forgets_late and worker.unsettled and worker.spec in world.absent:
         # It waits: a timer brings it back, here its own message.
-        return to(give_back(state, me), me, Worker())
+        return to(give_back(state, me), me, IDLE)
     made = not record.version
     fence = (state.spent if made and rules.fences_grow_on else record.fence) + 1
-    held = state._replace(record=Record(record.version or BEGUN, fence, me, record.pending))
-    return to(held, me, worker._replace(step="announce", fence=fence))
+    held = wrote(state, the(Record, record.version or BEGUN, fence, me, record.pending))
+    return to(held, me, changed(worker, step="announce", fence=fence))
 
 
 def announce(state: State, me: int, worker: Worker, rules: Rules, world: World) -> State:
     """The record as it was, once more: it is conditional on the fence, so a zombie ends here."""
     if not may_write(state, worker, rules):
         return refused(state, me, rules)
-    announced = state._replace(record=state.record._replace(pending=state.record.pending | {me}))
-    return to(announced, me, worker._replace(step="call"))
+    announced = wrote(state, changed(state.record, pending=state.record.pending | {me}))
+    return to(announced, me, at(worker, "call"))
 
 
 def call(state: State, me: int, worker: Worker, rules: Rules, world: World) -> State:
@@ -313,22 +370,23 @@ def call(state: State, me: int, worker: Worker, rules: Rules, world: World) -> S
     if state.actual != worker.spec:
         state = state._replace(actual=worker.spec)
         state = send(state, WAKES) if rules.changes_wake else state
-    return to(state, me, worker._replace(step="report"))
+    return to(state, me, at(worker, "report"))
 
 
 def report(state: State, me: int, worker: Worker, rules: Rules, world: World) -> State:
     if rules.lease and not may_write(state, worker, rules):
         return refused(state, me, rules)
     if worker.spec in world.absent:
-        state = state._replace(record=Record(), spent=max(state.spent, worker.fence))
+        state = wrote(state._replace(spent=max(state.spent, worker.fence)), NO_RECORD)
     else:
         others = state.record.pending - {me}
-        state = state._replace(record=Record(worker.spec, state.record.fence if rules.lease else 0, NOBODY, others))
-    return to(state, me, worker._replace(step="finish"))
+        fence = state.record.fence if rules.lease else 0
+        state = wrote(state, the(Record, worker.spec, fence, NOBODY, others))
+    return to(state, me, at(worker, "finish"))
 
 
 def finish(state: State, me: int, worker: Worker, rules: Rules, world: World) -> State:
-    return to(acknowledge(state, me), me, Worker())
+    return to(acknowledge(state, me), me, IDLE)
 
 
 STEPS = {
@@ -348,36 +406,45 @@ def may_write(state: State, worker: Worker, rules: Rules) -> bool:
 
 def refused(state: State, me: int, rules: Rules) -> State:
     after = acknowledge(state, me) if rules.refused_acks else give_back(state, me)
-    return to(after, me, Worker())
+    return to(after, me, IDLE)
 
 
 def acknowledge(state: State, me: int) -> State:
     """A stale receipt has no effect, neither here nor in `give_back`."""
     number = state.workers[me].queue
     queue = state.queues[number]
-    return put(state, number, Queue(queue.messages - 1)) if queue.holder == me else state
+    return put(state, number, the(Queue, queue.messages - 1)) if queue.holder == me else state
 
 
 def give_back(state: State, me: int) -> State:
     number = state.workers[me].queue
     queue = state.queues[number]
-    return put(state, number, Queue(queue.messages)) if queue.holder == me else state
+    return put(state, number, the(Queue, queue.messages)) if queue.holder == me else state
 
 
 def send(state: State, number: int) -> State:
     """A message behind one that nobody has received yet asks for nothing more, and is left out: it could only help."""
     queue = state.queues[number]
     waiting = queue.messages - (queue.holder != NOBODY)
-    return state if waiting else put(state, number, Queue(queue.messages + 1, queue.holder))
+    return state if waiting else put(state, number, the(Queue, queue.messages + 1, queue.holder))
 
 
 def put(state: State, number: int, queue: Queue) -> State:
     wakes, background = state.queues
     queues = (queue, background) if number == WAKES else (wakes, queue)
-    return State(state.spec, queues, *state[2:])
+    return state_of((state.spec, queues, *state[2:]))
 
 
 def to(state: State, me: int, worker: Worker) -> State:
     one, other = state.workers
     workers = (worker, other) if me == 0 else (one, worker)
-    return State(state.spec, state.queues, workers, *state[3:])
+    return state_of((*state[:2], workers, *state[3:]))
+
+
+def wrote(state: State, record: Record) -> State:
+    return state_of((*state[:3], record, *state[4:]))
+
+
+@cache
+def at(worker: Worker, step: str) -> Worker:
+    return changed(worker, step=step)
