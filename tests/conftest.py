@@ -1,11 +1,12 @@
 """What every test shares: AWS settings that lead to no real account, and the profiles of hypothesis."""
 
+import gc
 import os
 
 import pytest
 from hypothesis import settings
 
-from tests.quick_moto import install as install_quick_moto
+from tests import quick_botocore, quick_dynamodb, quick_moto
 
 REGION = "us-east-1"
 
@@ -34,7 +35,8 @@ settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
-install_quick_moto()
+for _quick in (quick_moto, quick_dynamodb, quick_botocore):
+    _quick.install()
 
 
 # The files that take longest, the longest first: in several processes, the last to start decides when all are done.
@@ -53,3 +55,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files come first, the others as they were."""
     places = {path: place for place, path in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(LONGEST)))
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays to the end, and is no garbage: it is not looked through for any."""
+    gc.collect()
+    gc.freeze()
