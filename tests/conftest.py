@@ -45,6 +45,7 @@ LONGEST = (
     "tests/e2e/test_slurm_changes.py",
     "tests/e2e/test_batch.py",
     "tests/e2e/test_faults.py",
+    "tests/e2e/test_slurm_bootstrap.py",
     "tests/e2e/test_stack_statuses.py",
     "tests/e2e/test_triggers.py",
     "tests/e2e/test_consent.py",

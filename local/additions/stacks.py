@@ -22,6 +22,7 @@ Action = Callable[[Parameters], Answer]
 _MODULES = (stacks, changesets, handlers)
 # From these no change set can be made.
 CLOSED = ("CREATE_FAILED", "DELETE_FAILED", "ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "UPDATE_ROLLBACK_FAILED")
+GOING = ("DELETE_IN_PROGRESS", "DELETE_COMPLETE")
 STARTS = ("CreateStack", "UpdateStack", "DeleteStack", "CreateChangeSet", "ContinueUpdateRollback", "RollbackStack")
 
 
@@ -29,7 +30,7 @@ def register() -> None:
     """Wrap MiniStack's functions where they are called."""
     _replace("_add_event", _announced(stacks._add_event))
     _replace("_deploy_stack_async", _in_progress(stacks._deploy_stack_async))
-    _replace("_delete_stack_async", _in_progress(stacks._delete_stack_async, "DELETE_IN_PROGRESS"))
+    _replace("_delete_stack_async", _in_progress(stacks._delete_stack_async, GOING[0]))
     _replace(
         "_continue_update_rollback_async",
         _in_progress(stacks._continue_update_rollback_async, "UPDATE_ROLLBACK_IN_PROGRESS"),
@@ -76,12 +77,14 @@ def _in_progress(
 ) -> Callable[..., Coroutine[Any, Any, None]]:
     """Let a stack be seen in progress before the operation does all its work at one go.
 
-    A deletion that starts meanwhile takes the place of the waiting operation, as on AWS.
+    A deletion that starts meanwhile takes the place of the waiting operation, as on AWS; another changes nothing.
     """
 
     async def run(stack_name: str, stack_id: str, *rest: Any, **named: Any) -> None:
         stack = cloudformation._stacks.get(stack_name)
         if stack is not None:
+            if status == GOING[0] and stack["StackStatus"] in GOING:
+                return
             stack["StackStatus"] = status or stack["StackStatus"]
             before = stack["StackStatus"]
             await asyncio.sleep(settings.stack_seconds if fnmatch(stack_name, settings.slow_stacks) else 0)

@@ -93,6 +93,8 @@ def test_a_queue_that_is_taken_out_goes_after_its_job_and_may_come_again(slurm: 
 
 
 def test_a_queue_that_is_taken_out_without_consent_serves_until_it_has_no_job(slurm: Slurm) -> None:
+    # Without idle time a node may be asked to go in the moment before its job.
+    slurm.cluster.put(spec(slurm.world, idleTime=1))
     job = slurm.submit("until [ -e /tmp/go ]; do sleep 0.2; done", "--partition=large")
     node = busy_node(slurm)
     whole = spec(slurm.world)

@@ -1,5 +1,6 @@
 """Stacks on the local AWS: the resource types we add, what a change set says of them, statuses, events, roles."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -7,7 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 from cfnlint.schema.manager import PROVIDER_SCHEMA_MANAGER
 
+from local.additions.emulator import cloudformation
 from local.additions.resources import RECREATION
+from local.additions.stacks import _in_progress
 from local.aws import ACCOUNT
 
 Resources = dict[str, Any]
@@ -225,6 +228,26 @@ def test_a_stack_that_is_being_made_can_be_deleted(aws, stacks, name) -> None:
     aws.set(held_stacks=[])
     assert stacks.settled(identifier) == "DELETE_COMPLETE"
     assert "CREATE_COMPLETE" not in str(stacks.client.describe_stack_events(StackName=identifier)["StackEvents"])
+
+
+def test_a_stack_is_deleted_once(monkeypatch) -> None:
+    """However often that is asked for: what a custom resource takes its time for is not begun again beside it."""
+    begun = []
+    monkeypatch.setattr(cloudformation, "_stacks", {"demo": {"StackStatus": "CREATE_COMPLETE"}})
+
+    async def delete(*_: object) -> None:
+        begun.append(cloudformation._stacks["demo"]["StackStatus"])
+        await asyncio.sleep(0)
+        cloudformation._stacks["demo"]["StackStatus"] = "DELETE_COMPLETE"
+
+    async def ask_thrice() -> None:
+        wrapped = _in_progress(delete, "DELETE_IN_PROGRESS")
+        await asyncio.gather(*(wrapped("demo", "id") for _ in range(2)))
+        await wrapped("demo", "id")
+
+    asyncio.run(ask_thrice())
+    assert begun == ["DELETE_IN_PROGRESS"]
+    assert cloudformation._stacks["demo"]["StackStatus"] == "DELETE_COMPLETE"
 
 
 def test_a_bucket_with_an_object_stops_the_deletion(stacks, clients, name) -> None:
