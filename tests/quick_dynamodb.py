@@ -14,7 +14,7 @@ from moto.dynamodb import models
 from moto.dynamodb.models.dynamo_type import DynamoType, Item, LimitedSizeDict
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.models.utilities import bytesize
-from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Node
+from moto.dynamodb.parsing.ast_nodes import DepthFirstTraverser, Expression, Node, UpdateExpressionFunction
 from moto.dynamodb.parsing.expressions import UpdateExpressionParser
 
 SETS = frozenset({"SS", "NS", "BS"})
@@ -29,6 +29,7 @@ def install() -> None:
     DynamoType.cast_value = property(partly(cast, whole_cast))
     Item.__init__ = made
     Node.__deepcopy__ = lambda self, memo: grown(self)
+    Node.find_clauses = find_clauses
     DepthFirstTraverser.traverse = traverse
     UpdateExpressionParser.make = cache(UpdateExpressionParser.make)
     models.DynamoDBBackend.update_item = on_a_copy(models.DynamoDBBackend.update_item)
@@ -127,6 +128,23 @@ def grown(node: Node) -> Node:
 @cache
 def is_node(kind: type) -> bool:
     return issubclass(kind, Node)
+
+
+@cache
+def is_searched(kind: type) -> bool:
+    return issubclass(kind, Expression | UpdateExpressionFunction)
+
+
+def find_clauses(node: Node, kinds: list[type]) -> list[Node]:
+    """The nodes of these kinds below a node, but none below one that was found."""
+    clauses: list[Node] = []
+    for child in node.children or ():
+        kind = type(child)
+        if kind in kinds:
+            clauses.append(child)
+        elif is_searched(kind):
+            clauses += find_clauses(child, kinds)
+    return clauses
 
 
 def traverse(self: DepthFirstTraverser, node: Node) -> Node:

@@ -5,12 +5,14 @@ depends on the member and on the class of the object that it is looked for in.
 """
 
 import copy
+from collections.abc import Callable
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 from botocore.model import Shape
 from moto.core import models, responses
+from moto.core.base_backend import BaseBackend
 from moto.core.serialize import MISSING, AttributePickerContext, ResponseSerializer
 from moto.core.utils import get_value
 from moto.s3 import models as s3
@@ -21,9 +23,24 @@ def install() -> None:
     names_of = responses.method_names_from_class
     responses.method_names_from_class = cache(lambda kind: frozenset(names_of(kind)))
     ResponseSerializer.get_value = value_of
+    ResponseSerializer._serialize_type_structure = structure(ResponseSerializer._serialize_type_structure)
+    BaseBackend.urls = property(kept_urls(BaseBackend.urls.fget))
     # Made for each start of the emulator, a thousand of them.
     models.CallbackResponse = cache(models.CallbackResponse)
     s3.copy = SimpleNamespace(copy=copy.copy, deepcopy=listed)
+
+
+def kept_urls(urls: Callable[[BaseBackend], dict[str, Any]]) -> Callable[[BaseBackend], dict[str, Any]]:
+    """The patterns of a backend's URLs, which depend on its class alone."""
+    known: dict[type, dict[str, Any]] = {}
+
+    def of(self: BaseBackend) -> dict[str, Any]:
+        kind = type(self)
+        if kind not in known:
+            known[kind] = urls(self)
+        return known[kind]
+
+    return of
 
 
 def listed(versions: list[Any]) -> list[Any]:
@@ -36,6 +53,21 @@ def listed(versions: list[Any]) -> list[Any]:
         copies.append(version.__class__.__new__(version.__class__))
         copies[-1].__dict__.update(version.__dict__, _value_buffer=None, disposed=True)
     return copies
+
+
+def structure(whole: Callable[..., None]) -> Callable[..., None]:
+    """A value of an attribute in DynamoDB is one of ten types (`{"S": "text"}`), and is asked for that one alone."""
+
+    def serialize(self: ResponseSerializer, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name != "AttributeValue" or type(value) is not dict or not key or value.keys() - shape.members.keys():
+            whole(self, serialized, value, shape, key)
+            return
+        made = self.MAP_TYPE()
+        for kind in value:
+            self._serialize_structure_member(made, value, shape.members[kind], kind)
+        self._default_serialize(serialized, made, shape, key)
+
+    return serialize
 
 
 def value_of(self: ResponseSerializer, obj: Any, key: str, shape: Shape) -> Any:
