@@ -32,6 +32,7 @@ def test_every_scenario_shows_the_need_of_a_right() -> None:
 
 # What the `aws` commands in a node's user data need, by the beginning of the command.
 COMMANDS: dict[str, set[str]] = {
+    "dynamodb update-item": {"dynamodb:UpdateItem"},
     "logs create-log-stream": {"logs:CreateLogStream"},
     "logs put-log-events": {"logs:PutLogEvents"},
     "s3 cp --quiet -": {"s3:PutObject"},
