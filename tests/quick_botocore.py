@@ -1,10 +1,12 @@
 """botocore, without what it works out anew for each client and each call, and what no emulator here looks at."""
 
+from copy import deepcopy
 from functools import cache, lru_cache
 from typing import Any
 
 from botocore import parsers, session, useragent
 from botocore.hooks import EVENT_ALIASES, EventAliaser
+from botocore.loaders import Loader
 from botocore.signers import RequestSigner
 from moto.core.models import botocore_stubber
 
@@ -13,10 +15,20 @@ def install() -> None:
     """For all tests of this process."""
     useragent.sanitize_user_agent_string_component = lru_cache(1000)(useragent.sanitize_user_agent_string_component)
     parsers.DEFAULT_TIMESTAMP_PARSER = lru_cache(10_000)(parsers.DEFAULT_TIMESTAMP_PARSER)
-    # The descriptions of the services, which every session of boto3 reads and nobody writes.
     session.create_loader = cache(session.create_loader)
+    Loader.load_service_model = own_for_s3(Loader.load_service_model)
     EventAliaser._alias_event_name = aliased(EventAliaser._alias_event_name)
     RequestSigner.handler = signed(RequestSigner.handler)
+
+
+def own_for_s3(load: Any) -> Any:
+    """The descriptions of the services are read once. A client of S3 takes the bucket out of its paths, in its own."""
+
+    def load_service_model(self: Loader, service_name: str, *rest: Any, **named: Any) -> Any:
+        found = load(self, service_name, *rest, **named)
+        return deepcopy(found) if service_name == "s3" else found
+
+    return load_service_model
 
 
 def aliased(alias: Any) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import boto3
+import botocore.session
 import pytest
 from botocore.exceptions import ClientError, NoCredentialsError
 from moto import mock_aws
@@ -178,3 +179,12 @@ def test_without_credentials_no_call_is_made(monkeypatch: pytest.MonkeyPatch) ->
             monkeypatch.delenv(name)
         with pytest.raises(NoCredentialsError):
             boto3.client("sqs").list_queues()
+
+
+def test_a_client_of_s3_changes_nobody_elses_description_of_it() -> None:
+    with mock_aws():
+        s3 = boto3.client("s3", region_name="us-east-1")
+        s3.create_bucket(Bucket="some")
+        s3.list_object_versions(Bucket="some")
+    described = botocore.session.get_session().get_component("data_loader").load_service_model("s3", "service-2")
+    assert described["operations"]["ListObjectVersions"]["http"]["requestUri"] == "/{Bucket}?versions"
